@@ -1,0 +1,27 @@
+//! Where rows land: the store, outside tests.
+
+use super::ActivityRow;
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tollgate_store::{Store, StoreError, activity};
+use uuid::Uuid;
+
+/// The table, as far as the writer needs it.
+pub trait ActivityTable: Send + Sync {
+    /// Writes a batch; once, however often it is asked for under one id.
+    fn insert<'a>(&'a self, id: Uuid, at: DateTime<Utc>, rows: &'a [ActivityRow]) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Forgets which batches have landed before that time.
+    fn forget(&self, before: DateTime<Utc>) -> BoxFuture<'_, Result<usize, StoreError>>;
+}
+
+impl ActivityTable for Store {
+    fn insert<'a>(&'a self, id: Uuid, at: DateTime<Utc>, rows: &'a [ActivityRow]) -> BoxFuture<'a, Result<(), StoreError>> {
+        activity::insert_batch(self, id, at, rows).boxed()
+    }
+
+    fn forget(&self, before: DateTime<Utc>) -> BoxFuture<'_, Result<usize, StoreError>> {
+        activity::forget_batches(self, before).boxed()
+    }
+}

@@ -1,0 +1,203 @@
+//! The catalogue as everybody reads it: immutable, shared, looked up without allocation.
+
+use super::prices::{self, ReferencePrices};
+use crate::ports::CatalogModel;
+use chrono::{DateTime, Utc};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tollgate_domain::{GatewayId, Nanos, PriceLines, PricePerMillion};
+
+/// Numbers the snapshots of this process.
+static VERSIONS: AtomicU64 = AtomicU64::new(1);
+
+/// A model as it is sold: what its gateway says of it, and what is charged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CatalogEntry {
+    /// The gateway's own id, slashes and all: what goes upstream as `model`.
+    pub id: Box<str>,
+    pub gateway: GatewayId,
+    /// The id that is the same at every gateway, where the gateway knows one.
+    pub canonical_slug: Option<Box<str>>,
+    pub provider_slug: Option<Box<str>>,
+    /// Unix seconds; `None` when the gateway does not say.
+    pub created: Option<i64>,
+    /// The gateway's own prices; `None` when it does not say, or says something absurd.
+    pub prices: Option<PriceLines>,
+    /// What a call costs: `prices`, or what stands in for them.
+    pub charged: PriceLines,
+    /// Tokens; 0 when unknown.
+    pub context_length: i64,
+    /// Tokens; `None` when unknown.
+    pub max_completion_tokens: Option<i64>,
+    /// The gateway stated a price that is none.
+    pub absurd_price: bool,
+    /// The public JSON object as text, without its closing brace.
+    open_json: Box<str>,
+}
+
+impl CatalogEntry {
+    /// Takes the adapter's model over. Prices are checked here, for every gateway alike.
+    fn new(model: CatalogModel, default: PricePerMillion) -> Self {
+        let text = |field: &str| model.public.get(field).and_then(serde_json::Value::as_str).map(Box::from);
+        let prices = model.prices.filter(prices::are_sane);
+        let mut json = match &model.public {
+            serde_json::Value::Object(_) => model.public.to_string(),
+            _ => "{}".to_owned(),
+        };
+        json.pop();
+        Self {
+            canonical_slug: text("canonical_slug"),
+            provider_slug: text("provider_slug"),
+            created: model.public.get("created").and_then(serde_json::Value::as_i64),
+            absurd_price: model.prices.is_some() && prices.is_none(),
+            charged: prices.unwrap_or_else(|| PriceLines::flat(default)),
+            prices,
+            gateway: model.gateway,
+            context_length: model.context_length.max(0),
+            max_completion_tokens: model.max_completion_tokens.filter(|tokens| *tokens > 0),
+            open_json: json.into_boxed_str(),
+            id: model.id.into_boxed_str(),
+        }
+    }
+
+    /// Appends the entry as a JSON object: the public fields, then `charged_pricing`.
+    pub fn write_json(&self, out: &mut String) {
+        out.push_str(&self.open_json);
+        if self.open_json.len() > 1 {
+            out.push(',');
+        }
+        out.push_str("\"charged_pricing\":");
+        self.write_charged_pricing(out);
+        out.push('}');
+    }
+
+    /// Appends what is charged as a JSON object of decimal strings: dollars per token, `request` and `image` per piece.
+    pub fn write_charged_pricing(&self, out: &mut String) {
+        let PriceLines { prompt, completion, cache_read, cache_write, reasoning, request, image } = self.charged;
+        // Writing to a String can't fail.
+        let _ = write!(out, r#"{{"prompt":"{}","completion":"{}""#, prompt.to_usd_per_token(), completion.to_usd_per_token());
+        let _ = write!(out, r#","request":"{}","image":"{}""#, Nanos(request), Nanos(image));
+        let own = [("internal_reasoning", reasoning), ("input_cache_read", cache_read), ("input_cache_write", cache_write)];
+        for (name, price) in own.into_iter().filter_map(|(name, price)| Some((name, price?))) {
+            let _ = write!(out, r#","{name}":"{}""#, price.to_usd_per_token());
+        }
+        out.push('}');
+    }
+}
+
+/// One gateway's list.
+#[derive(Debug)]
+pub struct GatewayList {
+    pub gateway: GatewayId,
+    /// When the gateway answered, which may be before this process began.
+    pub fetched_at: DateTime<Utc>,
+    /// In the gateway's order, each id once.
+    pub entries: Vec<Arc<CatalogEntry>>,
+}
+
+impl GatewayList {
+    /// Takes an adapter's list over. Of two models with one id the first is kept.
+    #[must_use]
+    pub fn new(gateway: GatewayId, fetched_at: DateTime<Utc>, models: Vec<CatalogModel>, default: PricePerMillion) -> Self {
+        let mut seen = HashSet::with_capacity(models.len());
+        let entries = models
+            .into_iter()
+            .filter(|model| model.gateway == gateway && !model.id.is_empty() && seen.insert(model.id.clone()))
+            .map(|model| Arc::new(CatalogEntry::new(model, default)))
+            .collect();
+        Self { gateway, fetched_at, entries }
+    }
+
+    /// Models that are charged at a price that is not their gateway's.
+    #[must_use]
+    pub fn unknown_prices(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.prices.is_none()).count()
+    }
+
+    /// The list with what each model of unknown price is charged now.
+    fn charged_at(&self, reference: &ReferencePrices, default: PricePerMillion) -> Self {
+        let charge = |entry: &Arc<CatalogEntry>| {
+            let charged = entry.prices.or_else(|| reference.find(entry)).unwrap_or_else(|| PriceLines::flat(default));
+            if charged == entry.charged { Arc::clone(entry) } else { Arc::new(CatalogEntry { charged, ..(**entry).clone() }) }
+        };
+        Self { gateway: self.gateway, fetched_at: self.fetched_at, entries: self.entries.iter().map(charge).collect() }
+    }
+}
+
+/// All lists at one moment.
+#[derive(Debug, Default)]
+pub struct CatalogSnapshot {
+    version: u64,
+    lists: BTreeMap<GatewayId, GatewayList>,
+    by_id: HashMap<Box<str>, Vec<Arc<CatalogEntry>>>,
+    merged: Vec<Arc<CatalogEntry>>,
+}
+
+impl CatalogSnapshot {
+    /// The first gateway's model of that id. Ids are compared byte by byte.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<&Arc<CatalogEntry>> {
+        self.candidates(id).first()
+    }
+
+    /// Every gateway's model of that id, in the order in which they are to be tried.
+    #[must_use]
+    pub fn candidates(&self, id: &str) -> &[Arc<CatalogEntry>] {
+        self.by_id.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    /// One gateway's list; `None` while it has none (off, or not yet answered).
+    #[must_use]
+    pub fn list(&self, gateway: GatewayId) -> Option<&GatewayList> {
+        self.lists.get(&gateway)
+    }
+
+    /// The lists there are, in gateway order.
+    pub fn lists(&self) -> impl Iterator<Item = &GatewayList> {
+        self.lists.values()
+    }
+
+    /// All lists as one: in gateway order, without what an earlier gateway has under the same canonical slug (or id).
+    #[must_use]
+    pub fn merged(&self) -> &[Arc<CatalogEntry>] {
+        &self.merged
+    }
+
+    /// Differs between any two snapshots of a process; 0 for the empty one.
+    #[must_use]
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// This snapshot with one list put in or replaced, and everything that follows from it: an OpenRouter price also
+    /// prices the models of gateways that state none.
+    #[must_use]
+    pub fn with(&self, list: &GatewayList, default: PricePerMillion) -> Self {
+        let reference = match list.gateway {
+            GatewayId::OpenRouter => ReferencePrices::of(Some(list)),
+            _ => ReferencePrices::of(self.list(GatewayId::OpenRouter)),
+        };
+        let others = self.lists.values().filter(|other| other.gateway != list.gateway);
+        let charged = others.chain([list]).map(|list| (list.gateway, list.charged_at(&reference, default)));
+        let lists: BTreeMap<GatewayId, GatewayList> = charged.collect();
+        let mut by_id: HashMap<Box<str>, Vec<Arc<CatalogEntry>>> = HashMap::new();
+        for entry in lists.values().flat_map(|list| &list.entries) {
+            by_id.entry(entry.id.clone()).or_default().push(Arc::clone(entry));
+        }
+        Self { version: VERSIONS.fetch_add(1, Ordering::Relaxed), merged: merge(&lists), lists, by_id }
+    }
+}
+
+fn merge(lists: &BTreeMap<GatewayId, GatewayList>) -> Vec<Arc<CatalogEntry>> {
+    let mut seen = HashSet::new();
+    let mut merged = Vec::new();
+    let name = |entry: &CatalogEntry| entry.canonical_slug.as_ref().unwrap_or(&entry.id).to_lowercase();
+    for list in lists.values() {
+        merged.extend(list.entries.iter().filter(|entry| !seen.contains(&name(entry))).map(Arc::clone));
+        // Only now: variants of one gateway (`:free`) share their slug, and each is a model.
+        seen.extend(list.entries.iter().map(|entry| name(entry)));
+    }
+    merged
+}

@@ -1,0 +1,3 @@
+mod actor;
+mod fakes;
+mod snapshot;

@@ -1,0 +1,202 @@
+use super::fakes::{flat, model};
+use crate::catalog::archive::strip_nul;
+use crate::catalog::{CatalogEntry, CatalogSnapshot, GatewayList};
+use crate::ports::CatalogModel;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tollgate_domain::{GatewayId, PriceLines, PricePerMillion};
+
+const DEFAULT: PricePerMillion = PricePerMillion(20_000_000_000);
+
+fn list(gateway: GatewayId, models: Vec<CatalogModel>) -> GatewayList {
+    GatewayList::new(gateway, "2026-11-22T06:00:00Z".parse().unwrap(), models, DEFAULT)
+}
+
+fn openrouter(models: &[(&str, Option<PriceLines>)]) -> GatewayList {
+    list(GatewayId::OpenRouter, models.iter().map(|(id, prices)| model(GatewayId::OpenRouter, id, *prices)).collect())
+}
+
+fn snapshot(lists: &[GatewayList]) -> CatalogSnapshot {
+    lists.iter().fold(CatalogSnapshot::default(), |snapshot, list| snapshot.with(list, DEFAULT))
+}
+
+fn json_of(entry: &CatalogEntry) -> Value {
+    let mut text = String::new();
+    entry.write_json(&mut text);
+    serde_json::from_str(&text).unwrap()
+}
+
+fn with_prices(prices: PriceLines) -> Arc<CatalogEntry> {
+    let snapshot = snapshot(&[openrouter(&[("a/b", Some(prices))])]);
+    Arc::clone(snapshot.find("a/b").unwrap())
+}
+
+#[test]
+fn a_model_is_found_by_its_exact_id() {
+    let snapshot = snapshot(&[openrouter(&[("openai/gpt-4o", Some(flat(5))), ("a/b/c:free", Some(flat(0)))])]);
+    assert_eq!(snapshot.find("openai/gpt-4o").unwrap().charged, flat(5));
+    assert_eq!(&*snapshot.find("a/b/c:free").unwrap().id, "a/b/c:free");
+    for unknown in ["", "openai", "OpenAI/gpt-4o", "openai/gpt-4o "] {
+        assert!(snapshot.find(unknown).is_none(), "{unknown:?}");
+    }
+}
+
+#[test]
+fn a_price_of_zero_is_free_and_an_unknown_one_is_the_default() {
+    let snapshot = snapshot(&[openrouter(&[("free", Some(flat(0))), ("unknown", None)])]);
+    let [free, unknown] = ["free", "unknown"].map(|id| Arc::clone(snapshot.find(id).unwrap()));
+    assert!(free.charged.is_free() && free.prices.is_some());
+    // Mutant: charging PriceLines::default() for an unknown price gives it away, and this is red.
+    assert_eq!((unknown.prices, unknown.charged), (None, PriceLines::flat(DEFAULT)));
+    assert_eq!(json_of(&free)["charged_pricing"]["prompt"], "0");
+    assert_eq!(
+        json_of(&unknown)["charged_pricing"],
+        json!({"prompt": "0.00002", "completion": "0.00002", "request": "0", "image": "0"})
+    );
+}
+
+#[test]
+fn an_absurd_price_is_unknown_whichever_line_it_stands_in() {
+    let dear = PricePerMillion(PricePerMillion::SANE_MAX.0 + 1);
+    let lines = [
+        PriceLines { prompt: PricePerMillion(-1), ..flat(1) },
+        PriceLines { completion: dear, ..flat(1) },
+        PriceLines { cache_read: Some(PricePerMillion(-1)), ..flat(1) },
+        PriceLines { cache_write: Some(dear), ..flat(1) },
+        PriceLines { reasoning: Some(dear), ..flat(1) },
+        PriceLines { request: -1, ..flat(1) },
+    ];
+    for line in lines {
+        let entry = with_prices(line);
+        assert_eq!((entry.prices, entry.charged, entry.absurd_price), (None, PriceLines::flat(DEFAULT), true), "{line:?}");
+    }
+    assert!(!with_prices(PriceLines::flat(PricePerMillion::SANE_MAX)).absurd_price);
+}
+
+#[test]
+fn a_fee_beyond_all_experience_makes_the_price_unknown() {
+    assert!(with_prices(PriceLines { image: 10_000_000_001, ..flat(1) }).absurd_price);
+    assert!(!with_prices(PriceLines { image: 10_000_000_000, ..flat(1) }).absurd_price);
+}
+
+#[test]
+fn what_is_charged_is_shown_line_by_line_beside_the_public_fields() {
+    let entry = with_prices(PriceLines {
+        cache_read: Some(PricePerMillion(1_000_000_000)),
+        reasoning: Some(PricePerMillion(3_000_000_000)),
+        request: 5_000_000,
+        ..flat(2_000_000_000)
+    });
+    let shown = json_of(&entry);
+    assert_eq!((&shown["id"], &shown["provider_slug"]), (&json!("a/b"), &json!("a")));
+    assert_eq!(
+        shown["charged_pricing"],
+        json!({
+            "prompt": "0.000002", "completion": "0.000002", "request": "0.005", "image": "0",
+            "internal_reasoning": "0.000003", "input_cache_read": "0.000001",
+        })
+    );
+}
+
+#[test]
+fn the_first_gateway_in_order_is_tried_first_whoever_answered_first() {
+    let glama = list(GatewayId::Glama, vec![model(GatewayId::Glama, "m", Some(flat(2)))]);
+    let snapshot = snapshot(&[glama, openrouter(&[("m", Some(flat(1)))])]);
+    let gateways: Vec<GatewayId> = snapshot.candidates("m").iter().map(|entry| entry.gateway).collect();
+    assert_eq!(gateways, [GatewayId::OpenRouter, GatewayId::Glama]);
+    assert_eq!(snapshot.find("m").unwrap().gateway, GatewayId::OpenRouter);
+}
+
+#[test]
+fn a_model_that_a_new_list_lacks_is_gone_and_other_gateways_keep_theirs() {
+    let glama = list(GatewayId::Glama, vec![model(GatewayId::Glama, "g", Some(flat(2)))]);
+    let before = snapshot(&[openrouter(&[("old", Some(flat(1)))]), glama]);
+    let after = before.with(&openrouter(&[("new", Some(flat(1)))]), DEFAULT);
+    assert!(before.find("old").is_some(), "a snapshot never changes");
+    assert!(after.find("old").is_none());
+    assert!(after.find("new").is_some() && after.find("g").is_some());
+    assert!(after.version() > before.version());
+}
+
+#[test]
+fn a_model_without_a_price_is_charged_like_its_twin_at_openrouter() {
+    let mut twin = model(GatewayId::OpenRouter, "zai/glm-4.5", Some(flat(7)));
+    twin.public["canonical_slug"] = json!("zai/glm-4.5-0727");
+    let reference = list(GatewayId::OpenRouter, vec![twin]);
+    let unpriced = ["zai/glm-4.5", "@ZAI/GLM-4.5", "zai/glm-4.5:fast", "zai/glm-4.5-0727", "zai/other"];
+    let portkey = list(GatewayId::Portkey, unpriced.iter().map(|id| model(GatewayId::Portkey, id, None)).collect());
+    for lists in [vec![&reference, &portkey], vec![&portkey, &reference]] {
+        let snapshot = lists.iter().fold(CatalogSnapshot::default(), |snapshot, list| snapshot.with(list, DEFAULT));
+        let entries = &snapshot.list(GatewayId::Portkey).unwrap().entries;
+        let charged: Vec<PriceLines> = entries.iter().map(|entry| entry.charged).collect();
+        // Mutant: without recharging the other lists in `with`, the second order is red.
+        assert_eq!(charged, [flat(7), flat(7), flat(7), flat(7), PriceLines::flat(DEFAULT)]);
+        assert!(entries.iter().all(|entry| entry.prices.is_none()));
+    }
+}
+
+#[test]
+fn a_price_that_openrouter_no_longer_states_falls_back_to_the_default() {
+    let portkey = list(GatewayId::Portkey, vec![model(GatewayId::Portkey, "m", None)]);
+    let priced = snapshot(&[openrouter(&[("m", Some(flat(7)))]), portkey]);
+    let charged = |snapshot: &CatalogSnapshot| snapshot.list(GatewayId::Portkey).unwrap().entries[0].charged;
+    assert_eq!(charged(&priced), flat(7));
+    assert_eq!(charged(&priced.with(&openrouter(&[("other", Some(flat(1)))]), DEFAULT)), PriceLines::flat(DEFAULT));
+}
+
+#[test]
+fn the_merged_list_has_each_model_once() {
+    let mut twin = model(GatewayId::Glama, "glama-name", Some(flat(2)));
+    twin.public["canonical_slug"] = json!("A/B");
+    let glama = list(GatewayId::Glama, vec![twin, model(GatewayId::Glama, "only/here", Some(flat(2)))]);
+    let snapshot = snapshot(&[glama, openrouter(&[("a/b", Some(flat(1)))])]);
+    let ids: Vec<&str> = snapshot.merged().iter().map(|entry| &*entry.id).collect();
+    assert_eq!(ids, ["a/b", "only/here"]);
+}
+
+#[test]
+fn a_free_variant_is_a_model_of_its_own_and_no_price_for_others() {
+    let variant = |gateway, id: &str, prices| {
+        let mut variant = model(gateway, id, prices);
+        variant.public["canonical_slug"] = json!("a/b-0727");
+        variant
+    };
+    let free = variant(GatewayId::OpenRouter, "a/b:free", Some(flat(0)));
+    let paid = variant(GatewayId::OpenRouter, "a/b", Some(flat(7)));
+    let portkey = list(GatewayId::Portkey, vec![variant(GatewayId::Portkey, "p/b", None)]);
+    let snapshot = snapshot(&[list(GatewayId::OpenRouter, vec![free, paid]), portkey]);
+    let merged: Vec<&str> = snapshot.merged().iter().map(|entry| &*entry.id).collect();
+    assert_eq!(merged, ["a/b:free", "a/b"]);
+    // Mutant: taking slugs of variants, too, gives the model away.
+    assert_eq!(snapshot.find("p/b").unwrap().charged, flat(7));
+}
+
+#[test]
+fn a_list_holds_an_id_once_and_only_its_own_gateways_models() {
+    let models = vec![
+        model(GatewayId::OpenRouter, "m", Some(flat(1))),
+        model(GatewayId::OpenRouter, "m", Some(flat(2))),
+        model(GatewayId::Glama, "g", Some(flat(1))),
+        model(GatewayId::OpenRouter, "", Some(flat(1))),
+    ];
+    let list = list(GatewayId::OpenRouter, models);
+    assert_eq!(list.entries.len(), 1);
+    assert_eq!(list.entries[0].charged, flat(1));
+}
+
+#[test]
+fn a_public_entry_that_is_no_object_still_makes_json() {
+    let mut odd = model(GatewayId::OpenRouter, "m", None);
+    for public in [Value::Null, json!([1]), json!({})] {
+        odd.public = public;
+        let snapshot = snapshot(&[list(GatewayId::OpenRouter, vec![odd.clone()])]);
+        assert_eq!(json_of(snapshot.find("m").unwrap())["charged_pricing"]["prompt"], "0.00002");
+    }
+}
+
+#[test]
+fn what_the_database_cannot_hold_is_cut_out_of_texts() {
+    let mut value = json!({"a\u{0}": 1, "text": "x\u{0}y", "list": ["\u{0}", {"deep": "z\u{0}"}], "plain": "\\u0000"});
+    strip_nul(&mut value);
+    assert_eq!(value, json!({"text": "xy", "list": ["", {"deep": "z"}], "plain": "\\u0000"}));
+}

@@ -1,0 +1,210 @@
+//! What can be asked of identity, and what it answers.
+
+use super::caller::Caller;
+use super::keys::{Environment, KeyHash};
+use crate::ledger::{Balance, LedgerError};
+use crate::runtime::AskError;
+use actix::Message;
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use serde_json::Value;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tollgate_domain::{KeyId, Nanos, OperationId, PlanId, UserId};
+use tollgate_store::StoreError;
+use tollgate_store::api_keys::{CreateKeyError, KeyRow};
+use tollgate_store::plans::AssignError;
+use tollgate_store::rate_limits::NewLimits;
+use tollgate_store::users::RegisterError;
+
+/// Why identity did not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityError {
+    #[error("no such key")]
+    UnknownKey,
+    #[error("no such user")]
+    UnknownUser,
+    #[error("no such plan: {0}")]
+    UnknownPlan(PlanId),
+    #[error("the username is taken")]
+    UsernameTaken,
+    #[error("the e-mail address has an account")]
+    EmailTaken,
+    #[error("the user has a key of that name")]
+    KeyNameTaken,
+    /// `initial_credits` may lower the grant, never raise it.
+    #[error("at most {0} dollars are granted")]
+    GrantTooLarge(Nanos),
+    #[error("too many registrations from this address")]
+    TooManyRegistrations { retry_after: Duration },
+    #[error("the key's request limit is reached")]
+    RequestCap,
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("identity is overloaded")]
+    Overloaded,
+    /// The database is away, or identity is ending.
+    #[error("identity is unavailable")]
+    Unavailable,
+    /// A defect; the text is for the log.
+    #[error("{0}")]
+    Defect(String),
+}
+
+impl From<AskError> for IdentityError {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Overloaded => Self::Overloaded,
+            AskError::Closed | AskError::Timeout => Self::Unavailable,
+        }
+    }
+}
+
+impl From<StoreError> for IdentityError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::Unavailable,
+            error @ (StoreError::Constraint { .. } | StoreError::Query(_)) => Self::Defect(error.to_string()),
+        }
+    }
+}
+
+impl From<RegisterError> for IdentityError {
+    fn from(error: RegisterError) -> Self {
+        match error {
+            RegisterError::UsernameTaken => Self::UsernameTaken,
+            RegisterError::EmailTaken => Self::EmailTaken,
+            RegisterError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<CreateKeyError> for IdentityError {
+    fn from(error: CreateKeyError) -> Self {
+        match error {
+            CreateKeyError::NameTaken => Self::KeyNameTaken,
+            CreateKeyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AssignError> for IdentityError {
+    fn from(error: AssignError) -> Self {
+        match error {
+            AssignError::UnknownPlan(plan) => Self::UnknownPlan(plan),
+            AssignError::UnknownUser(_) => Self::UnknownUser,
+            AssignError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Who has the key with this hash? Read from the database, once for all who ask at the same time.
+#[derive(Message)]
+#[rtype(result = "Result<Arc<Caller>, IdentityError>")]
+pub(super) struct FindKey {
+    pub hash: KeyHash,
+    /// Under the older peppers.
+    pub older: Vec<KeyHash>,
+}
+
+/// Make a user with a primary key, on the Free plan, and grant the sign-up credits.
+#[derive(Message)]
+#[rtype(result = "Result<Registration, IdentityError>")]
+pub struct Register {
+    pub username: String,
+    pub email: String,
+    /// `email`, `wallet`, `google`, `github`.
+    pub auth_method: String,
+    pub environment: Environment,
+    pub key_name: String,
+    /// `None`: what the settings grant. May be less, not more.
+    pub credits: Option<Nanos>,
+    /// Whose registrations are counted; `None` for the operator's own.
+    pub address: Option<IpAddr>,
+}
+
+/// A registered user, with the only full copy of their key.
+pub struct Registration {
+    pub user: UserId,
+    pub key: KeyId,
+    pub api_key: SecretString,
+    pub credits: Nanos,
+    /// `trial` or `active`.
+    pub subscription_status: &'static str,
+    pub trial_expires_at: Option<DateTime<Utc>>,
+    pub registered_at: DateTime<Utc>,
+}
+
+/// Make a further key.
+#[derive(Message)]
+#[rtype(result = "Result<CreatedKey, IdentityError>")]
+pub struct CreateKey {
+    pub user: UserId,
+    pub key_name: String,
+    pub environment: Environment,
+    /// Verb → resources.
+    pub scope_permissions: Value,
+    pub expiration_days: Option<i64>,
+    pub max_requests: Option<i64>,
+    pub ip_allowlist: Vec<String>,
+    pub domain_referrers: Vec<String>,
+}
+
+/// A new key, with its only full copy.
+pub struct CreatedKey {
+    pub api_key: SecretString,
+    pub row: KeyRow,
+}
+
+/// Delete one of the user's keys; it is refused here at once and within a second everywhere.
+#[derive(Message)]
+#[rtype(result = "Result<KeyRow, IdentityError>")]
+pub struct DeleteKey {
+    pub user: UserId,
+    pub key: KeyId,
+}
+
+/// Whose limits to set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitTarget {
+    Key {
+        user: UserId,
+        key: KeyId,
+    },
+    /// All keys that the user has now.
+    AllKeysOf(UserId),
+}
+
+/// Give keys other limits. Answers how many keys.
+#[derive(Message)]
+#[rtype(result = "Result<usize, IdentityError>")]
+pub struct SetLimits {
+    pub target: LimitTarget,
+    pub limits: NewLimits,
+}
+
+/// Put a user on a plan from now on, for months of 30 days; ends the trial. Answers the plan's name.
+#[derive(Message)]
+#[rtype(result = "Result<String, IdentityError>")]
+pub struct AssignPlan {
+    pub user: UserId,
+    pub plan: PlanId,
+    pub months: u16,
+}
+
+/// Give a user credits on the operator's word; ends the trial.
+#[derive(Message)]
+#[rtype(result = "Result<Balance, IdentityError>")]
+pub struct AddCredits {
+    /// The same id has one effect.
+    pub id: OperationId,
+    pub user: UserId,
+    pub amount: Nanos,
+    pub reason: String,
+}
+
+/// Take one request of a capped key's cap.
+#[derive(Message)]
+#[rtype(result = "Result<super::RequestSlot, IdentityError>")]
+pub(super) struct TakeRequest(pub Arc<Caller>);

@@ -1,0 +1,373 @@
+//! The rules of the ledger as plain functions: what is believed or known goes in, answers and a batch come out.
+//!
+//! A [`Book`] knows nothing of a database. The writer fills it with beliefs or with the truth, asks it to decide command by
+//! command in the order of arrival, and writes the batch that results.
+
+use super::command::{Closing, Command, Outcome, Terms};
+use super::messages::{Asset, Balance, CallRecord, Credit, LedgerError, Settled, Source, UserAccounts};
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use tollgate_domain::Nanos;
+use tollgate_store::ledger::{
+    AccountChange, AccountRow, Batch, ClosedHold, HoldRow, HoldState, NewHold, OperationRow, Transfer, Usage,
+};
+use uuid::Uuid;
+
+/// This replica's house accounts.
+#[derive(Clone, Debug, Default)]
+pub struct HouseIds {
+    ids: HashMap<(&'static str, Asset), i64>,
+}
+
+impl HouseIds {
+    pub fn insert(&mut self, kind: &'static str, asset: Asset, id: i64) {
+        self.ids.insert((kind, asset), id);
+    }
+
+    pub fn revenue(&self, asset: Asset) -> Option<i64> {
+        self.ids.get(&("revenue", asset)).copied()
+    }
+
+    pub fn source(&self, source: Source, asset: Asset) -> Option<i64> {
+        self.ids.get(&(source_kind(source), asset)).copied()
+    }
+}
+
+/// As in `accounts.kind`.
+const fn source_kind(source: Source) -> &'static str {
+    match source {
+        Source::Grants => "grants",
+        Source::Clearing => "clearing",
+        Source::Refunds => "refunds",
+    }
+}
+
+/// The accounts that a command touches.
+pub fn accounts_of(command: &Command, house: &HouseIds) -> Vec<i64> {
+    let ids = match command {
+        Command::Hold { terms, .. } => [Some(terms.accounts.credits.0), None, None],
+        Command::Close { terms, closing } => {
+            let UserAccounts { credits, debt, asset, .. } = terms.accounts;
+            match closing {
+                Closing::Settle(_) => [Some(credits.0), Some(debt.0), house.revenue(asset)],
+                Closing::Release | Closing::Expire => [Some(credits.0), None, None],
+            }
+        }
+        Command::Credit(credit) => {
+            let UserAccounts { credits, debt, asset, .. } = credit.accounts;
+            [Some(credits.0), Some(debt.0), house.source(credit.source, asset)]
+        }
+        #[cfg(any(test, feature = "fault-injection"))]
+        Command::Panic => [None, None, None],
+    };
+    ids.into_iter().flatten().collect()
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Account {
+    before: AccountRow,
+    posted: i64,
+    held: i64,
+}
+
+impl Account {
+    const fn available(&self) -> i64 {
+        self.posted - self.held
+    }
+}
+
+/// What is known while a batch is decided, and the batch so far.
+#[derive(Debug)]
+pub struct Book<'h> {
+    house: &'h HouseIds,
+    at: DateTime<Utc>,
+    accounts: HashMap<i64, Account>,
+    holds: HashMap<Uuid, HoldRow>,
+    operations: HashMap<Uuid, OperationRow>,
+    batch: Batch,
+}
+
+/// Either the answer or the reason against it: both are an outcome.
+type Decision<T = Outcome> = Result<T, LedgerError>;
+
+impl<'h> Book<'h> {
+    pub fn new(
+        house: &'h HouseIds,
+        at: DateTime<Utc>,
+        accounts: impl IntoIterator<Item = AccountRow>,
+        holds: impl IntoIterator<Item = HoldRow>,
+        operations: impl IntoIterator<Item = OperationRow>,
+    ) -> Self {
+        let account = |row: AccountRow| (row.id, Account { before: row, posted: row.posted, held: row.held });
+        Self {
+            house,
+            at,
+            accounts: accounts.into_iter().map(account).collect(),
+            holds: holds.into_iter().map(|row| (row.id, row)).collect(),
+            operations: operations.into_iter().map(|row| (row.id, row)).collect(),
+            batch: Batch::default(),
+        }
+    }
+
+    /// Believes that the hold is open, as its ticket says.
+    pub fn believe_open(&mut self, terms: &Terms) {
+        self.holds.entry(terms.hold.0).or_insert(HoldRow {
+            id: terms.hold.0,
+            account_id: terms.accounts.credits.0,
+            asked: terms.amount,
+            amount: terms.amount,
+            state: HoldState::Open.code(),
+            charged: None,
+            debt: None,
+        });
+    }
+
+    pub fn decide(&mut self, command: &Command) -> Outcome {
+        let decision = match command {
+            Command::Hold { terms, least } => self.hold(terms, *least),
+            Command::Close { terms, closing: Closing::Settle(record) } => self.settle(terms, record),
+            Command::Close { terms, closing: Closing::Release } => self.give_back(terms, HoldState::Released),
+            Command::Close { terms, closing: Closing::Expire } => self.give_back(terms, HoldState::Expired),
+            Command::Credit(credit) => self.credit(credit),
+            #[cfg(any(test, feature = "fault-injection"))]
+            Command::Panic => std::panic::panic_any("the ledger's writer crashed on request"),
+        };
+        decision.unwrap_or_else(Outcome::Failed)
+    }
+
+    /// The batch, and the balances after it.
+    pub fn close(mut self) -> (Batch, Vec<AccountRow>) {
+        let mut accounts: Vec<&Account> = self.accounts.values().collect();
+        accounts.sort_unstable_by_key(|account| account.before.id);
+        let after = accounts.iter().map(|account| AccountRow { posted: account.posted, held: account.held, ..account.before });
+        let after = after.collect();
+        let change = |account: &&Account| AccountChange {
+            before: account.before,
+            posted_delta: account.posted - account.before.posted,
+            held_delta: account.held - account.before.held,
+        };
+        self.batch.accounts = accounts.iter().map(change).collect();
+        self.batch.operations.sort_unstable_by_key(|operation| operation.id);
+        (self.batch, after)
+    }
+
+    fn hold(&mut self, terms: &Terms, least: i64) -> Decision {
+        let account_id = terms.accounts.credits.0;
+        if let Some(known) = self.holds.get(&terms.hold.0).copied() {
+            return self.hold_again(terms, &known);
+        }
+        let account = self.account(account_id)?;
+        let available = account.available();
+        let granted = if available >= terms.amount { terms.amount } else { available };
+        let refused = granted < least || granted < 0;
+        let amount = if refused { 0 } else { granted };
+        account.held += amount;
+        let state = if refused { HoldState::Refused } else { HoldState::Open };
+        let (id, asked) = (terms.hold.0, terms.amount);
+        let expires_at = self.at + terms.lifetime;
+        self.batch.opened.push(NewHold { id, account_id, asked, amount, state, expires_at });
+        self.holds.insert(id, HoldRow { id, account_id, asked, amount, state: state.code(), charged: None, debt: None });
+        if refused { Err(insufficient(asked, available)) } else { Ok(Outcome::Held { granted: amount }) }
+    }
+
+    /// The same id once more: the same answer, or the field that differs. A refused id stays refused, whatever the
+    /// balance is now: a new try needs a new id.
+    fn hold_again(&mut self, terms: &Terms, known: &HoldRow) -> Decision {
+        if known.account_id != terms.accounts.credits.0 {
+            return Err(LedgerError::Conflict("account"));
+        }
+        if known.asked != terms.amount {
+            return Err(LedgerError::Conflict("amount"));
+        }
+        if known.state == HoldState::Refused.code() {
+            let available = self.account(known.account_id)?.available();
+            return Err(insufficient(known.asked, available));
+        }
+        Ok(Outcome::Held { granted: known.amount })
+    }
+
+    /// Charges the call: the hold first, then what is free, and the rest is owed. A hold that was given back before
+    /// (expired, or its server was thought dead) is charged all the same: the answer was served.
+    fn settle(&mut self, terms: &Terms, record: &CallRecord) -> Decision {
+        let hold = self.known_hold(terms)?;
+        let cost = record.cost.0.max(0);
+        if let Some(charged) = hold.charged {
+            return if charged == cost { self.settled(terms, &hold) } else { Err(LedgerError::Conflict("cost")) };
+        }
+        let revenue = self.house.revenue(terms.asset()).ok_or(LedgerError::Unknown("house account"))?;
+        self.require([terms.accounts.debt.0, revenue])?;
+        let account = self.account(terms.accounts.credits.0)?;
+        if hold.state == HoldState::Open.code() {
+            account.held -= hold.amount;
+        }
+        let paid = cost.min(account.available().max(0));
+        let debt = cost - paid;
+        account.posted -= paid;
+        let balance_after = account.posted;
+        if debt > 0 {
+            self.account(terms.accounts.debt.0)?.posted -= debt;
+        }
+        self.account(revenue)?.posted += cost;
+        self.charge(terms, revenue, paid, debt, balance_after);
+        self.batch.usage.push(usage_row(terms, record, cost, balance_after));
+        let closed = self.close_hold(&hold, HoldState::Settled, Some(cost), Some(debt));
+        self.settled(terms, &closed)
+    }
+
+    fn charge(&mut self, terms: &Terms, revenue: i64, paid: i64, debt: i64, balance_after: i64) {
+        let UserAccounts { user, credits, debt: debt_account, .. } = terms.accounts;
+        for (kind, debit_account, amount) in [("api_usage", credits.0, paid), ("debt", debt_account.0, debt)] {
+            if amount > 0 {
+                self.batch.transfers.push(Transfer {
+                    kind: Cow::Borrowed(kind),
+                    debit_account,
+                    credit_account: revenue,
+                    amount,
+                    reference: terms.hold.0,
+                    user_id: user.0,
+                    balance_after,
+                    description: String::new(),
+                });
+            }
+        }
+    }
+
+    fn settled(&mut self, terms: &Terms, hold: &HoldRow) -> Decision {
+        let balance_after = Nanos(self.account(terms.accounts.credits.0)?.posted);
+        let (charged, debt) = (Nanos(hold.charged.unwrap_or(0)), Nanos(hold.debt.unwrap_or(0)));
+        Ok(Outcome::Settled(Settled { charged, debt, balance_after, journaled: false }))
+    }
+
+    /// Closes an open hold without a charge. One that is closed already stays as it is.
+    fn give_back(&mut self, terms: &Terms, to: HoldState) -> Decision {
+        let Ok(hold) = self.known_hold(terms) else { return Ok(Outcome::Closed) };
+        if hold.state == HoldState::Open.code() {
+            self.account(hold.account_id)?.held -= hold.amount;
+            self.close_hold(&hold, to, None, None);
+        }
+        Ok(Outcome::Closed)
+    }
+
+    fn known_hold(&self, terms: &Terms) -> Decision<HoldRow> {
+        let hold = self.holds.get(&terms.hold.0).copied().ok_or(LedgerError::Unknown("hold"))?;
+        if hold.state == HoldState::Refused.code() {
+            return Err(LedgerError::Unknown("hold"));
+        }
+        if hold.account_id != terms.accounts.credits.0 {
+            return Err(LedgerError::Conflict("account"));
+        }
+        Ok(hold)
+    }
+
+    fn close_hold(&mut self, hold: &HoldRow, to: HoldState, charged: Option<i64>, debt: Option<i64>) -> HoldRow {
+        let from = HoldState::from_code(hold.state);
+        let (id, amount) = (hold.id, hold.amount);
+        // Closed twice in one batch (it expired, then its settle came): a row is written once.
+        let mut closed_before = self.batch.closed.iter_mut().filter(|_| from != HoldState::Open);
+        match closed_before.find(|closed| closed.id == id) {
+            Some(closed) => *closed = ClosedHold { to, charged, debt, ..*closed },
+            None => self.batch.closed.push(ClosedHold { id, amount, from, to, charged, debt }),
+        }
+        let row = HoldRow { state: to.code(), charged, debt, ..*hold };
+        self.holds.insert(id, row);
+        row
+    }
+
+    /// Puts money in: what is owed is paid first.
+    fn credit(&mut self, credit: &Credit) -> Decision {
+        let body_hash = body_hash(credit);
+        if let Some(known) = self.operations.get(&credit.id.0) {
+            return if known.body_hash == body_hash { Ok(answer_of(known)) } else { Err(LedgerError::Conflict("body")) };
+        }
+        let UserAccounts { user, asset, credits, debt } = credit.accounts;
+        let source = self.house.source(credit.source, asset).ok_or(LedgerError::Unknown("house account"))?;
+        let amount = credit.amount.0;
+        self.require([credits.0, source])?;
+        let owed = -self.account(debt.0)?.posted;
+        let repaid = owed.min(amount);
+        let account = self.account(credits.0)?;
+        let full = account.posted.checked_add(amount).ok_or(LedgerError::Conflict("amount: the balance would overflow"))?;
+        account.posted = full - repaid;
+        let (balance_after, held) = (account.posted, account.held);
+        self.account(debt.0)?.posted += repaid;
+        self.account(source)?.posted -= amount;
+        let mut transfer = |kind: Cow<'static, str>, debit_account, credit_account, amount, balance_after, description| {
+            let reference = credit.id.0;
+            let user_id = user.0;
+            let moved = Transfer { kind, debit_account, credit_account, amount, reference, user_id, balance_after, description };
+            self.batch.transfers.push(moved);
+        };
+        transfer(Cow::Borrowed(credit.kind), source, credits.0, amount, full, credit.description.clone());
+        if repaid > 0 {
+            transfer(Cow::Borrowed("debt_repayment"), credits.0, debt.0, repaid, balance_after, String::new());
+        }
+        let operation = OperationRow {
+            id: credit.id.0,
+            kind: credit.kind.to_owned(),
+            body_hash,
+            credits_after: balance_after,
+            held_after: held,
+            debt_after: owed - repaid,
+        };
+        self.operations.insert(operation.id, operation.clone());
+        let answer = answer_of(&operation);
+        self.batch.operations.push(operation);
+        Ok(answer)
+    }
+
+    /// Nothing is changed before every account is known to be there.
+    fn require<const N: usize>(&self, ids: [i64; N]) -> Decision<()> {
+        if ids.iter().all(|id| self.accounts.contains_key(id)) { Ok(()) } else { Err(LedgerError::Unknown("account")) }
+    }
+
+    fn account(&mut self, id: i64) -> Decision<&mut Account> {
+        self.accounts.get_mut(&id).ok_or(LedgerError::Unknown("account"))
+    }
+}
+
+const fn insufficient(needed: i64, available: i64) -> LedgerError {
+    LedgerError::Insufficient { needed: Nanos(needed), available: Nanos(available) }
+}
+
+const fn answer_of(operation: &OperationRow) -> Outcome {
+    Outcome::Credited(Balance {
+        credits: Nanos(operation.credits_after),
+        held: Nanos(operation.held_after),
+        debt: Nanos(operation.debt_after),
+    })
+}
+
+/// What makes two credits the same: everything but the id.
+fn body_hash(credit: &Credit) -> Vec<u8> {
+    let mut hasher = Sha256::new();
+    let numbers = [credit.accounts.user.0, credit.accounts.credits.0, credit.accounts.debt.0, credit.amount.0];
+    numbers.iter().for_each(|number| hasher.update(number.to_be_bytes()));
+    for text in [credit.accounts.asset.as_str(), source_kind(credit.source), credit.kind, &credit.description] {
+        hasher.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hasher.update(text);
+    }
+    hasher.finalize().to_vec()
+}
+
+fn usage_row(terms: &Terms, record: &CallRecord, cost: i64, balance_after: i64) -> Usage {
+    Usage {
+        hold_id: terms.hold.0,
+        user_id: terms.accounts.user.0,
+        api_key_id: terms.key.0,
+        model: record.model.clone(),
+        gateway: Cow::Borrowed(record.gateway.as_str()),
+        prompt_tokens: record.usage.prompt,
+        completion_tokens: record.usage.completion,
+        cache_read_tokens: record.usage.cache_read,
+        cache_write_tokens: record.usage.cache_write,
+        reasoning_tokens: record.usage.reasoning,
+        cost,
+        balance_after,
+        latency_ms: i32::try_from(record.latency.as_millis()).unwrap_or(i32::MAX),
+        estimated: record.estimated,
+        streamed: record.streamed,
+        finish_reason: record.finish_reason.clone(),
+    }
+}

@@ -1,0 +1,70 @@
+//! What the writer's queue carries.
+
+use super::messages::{Asset, Balance, CallRecord, Credit, LedgerError, Settled, UserAccounts};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tollgate_domain::{HoldId, KeyId};
+
+/// What a hold is about: everything a settle needs to know without reading the hold's row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    pub hold: HoldId,
+    pub accounts: UserAccounts,
+    pub key: KeyId,
+    /// Asked for, until the hold is granted; from then on what was granted.
+    pub amount: i64,
+    pub lifetime: Duration,
+}
+
+impl Terms {
+    pub const fn asset(&self) -> Asset {
+        self.accounts.asset
+    }
+}
+
+/// How a hold is closed.
+#[derive(Clone, Debug)]
+pub enum Closing {
+    Settle(Box<CallRecord>),
+    Release,
+    Expire,
+}
+
+/// One operation for the writer.
+#[derive(Clone, Debug)]
+pub enum Command {
+    Hold {
+        /// With the amount asked for.
+        terms: Terms,
+        /// The least that is still of use.
+        least: i64,
+    },
+    Close {
+        terms: Terms,
+        closing: Closing,
+    },
+    Credit(Box<Credit>),
+    /// Fault injection for promise P8: the writer panics on it.
+    #[cfg(any(test, feature = "fault-injection"))]
+    Panic,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Held { granted: i64 },
+    Settled(Settled),
+    Closed,
+    Credited(Balance),
+    Failed(LedgerError),
+}
+
+/// A command and where its answer goes.
+#[derive(Debug)]
+pub struct Envelope {
+    pub command: Command,
+    pub reply: oneshot::Sender<Outcome>,
+    /// The place in the queue, given back when the command is answered.
+    pub place: Option<OwnedSemaphorePermit>,
+}

@@ -1,0 +1,128 @@
+//! The ledger's handle: what the rest of the house holds.
+
+use super::command::{Command, Envelope, Outcome, Terms};
+use super::live::LiveHolds;
+use super::messages::{Balance, Credit, HoldRequest, LedgerError, UserAccounts};
+use super::ticket::Ticket;
+use moka::sync::Cache;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tollgate_domain::{AccountId, Nanos};
+use tollgate_store::Store;
+
+/// Holds that may be open at once in this process. Each is a call under way with its buffers; more would not be
+/// answered in good time on any machine that this runs on.
+pub const OPEN_HOLDS_MAX: usize = 16_384;
+/// Credits under way at once: sign-ups, payments, grants.
+const CREDITS_MAX: usize = 256;
+/// Holds that the keeper closes in one go.
+pub const DUE_AT_ONCE: usize = 5_000;
+/// Accounts whose last balance is remembered, at about 100 bytes each.
+pub const KNOWN_ACCOUNTS_MAX: u64 = 200_000;
+
+/// What the handle and its tickets share.
+#[derive(Debug)]
+pub struct Desk {
+    queue: mpsc::Sender<Envelope>,
+    pub(super) live: LiveHolds,
+    /// Last known available balance by account; written by the writer after each commit.
+    pub(super) known: Cache<AccountId, Nanos>,
+}
+
+impl Desk {
+    /// The desk, and the queue that the writer serves. Its capacity covers a hold and a closing for every place, so
+    /// a send to it can't fail for want of room.
+    pub fn new() -> (Arc<Self>, mpsc::Receiver<Envelope>) {
+        let (queue, receiver) = mpsc::channel(2 * OPEN_HOLDS_MAX + 2 * CREDITS_MAX + DUE_AT_ONCE);
+        let desk = Self { queue, live: LiveHolds::default(), known: Cache::new(KNOWN_ACCOUNTS_MAX) };
+        (Arc::new(desk), receiver)
+    }
+
+    /// Queues the command. The receiver fails when the writer is gone.
+    pub(super) fn send(&self, command: Command, place: Option<OwnedSemaphorePermit>) -> oneshot::Receiver<Outcome> {
+        let (reply, answer) = oneshot::channel();
+        if self.queue.try_send(Envelope { command, reply, place }).is_err() {
+            tracing::error!("the ledger's queue is closed or over its bound");
+        }
+        answer
+    }
+
+    /// Commands that wait to be written.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.max_capacity().saturating_sub(self.queue.capacity())
+    }
+}
+
+/// The ledger, as everyone sees it.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    pub(super) desk: Arc<Desk>,
+    places: Arc<Semaphore>,
+    credits: Arc<Semaphore>,
+    store: Store,
+}
+
+impl Ledger {
+    pub(super) fn new(desk: Arc<Desk>, store: Store) -> Self {
+        let places = Arc::new(Semaphore::new(OPEN_HOLDS_MAX));
+        let credits = Arc::new(Semaphore::new(CREDITS_MAX));
+        Self { desk, places, credits, store }
+    }
+
+    /// Asks for a hold. The ticket is pending until it is confirmed.
+    ///
+    /// # Errors
+    /// `Overloaded` when too many holds are open in this process.
+    pub fn hold(&self, request: HoldRequest) -> Result<Ticket, LedgerError> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| LedgerError::Overloaded)?;
+        let HoldRequest { id, accounts, key, amount, least, lifetime } = request;
+        let terms = Terms { hold: id, accounts, key, amount: amount.0, lifetime };
+        let early = self.known_balance(accounts.credits).is_some_and(|known| known.0 / 10 >= amount.0);
+        let decision = self.desk.send(Command::Hold { terms, least: least.0.min(amount.0) }, None);
+        Ok(Ticket::new(Arc::clone(&self.desk), terms, early, decision, place))
+    }
+
+    /// Puts money in. Safe to repeat under the same id.
+    ///
+    /// # Errors
+    /// `Conflict` when the id was used for another credit; `Overloaded`, `Unavailable`.
+    pub async fn credit(&self, credit: Credit) -> Result<Balance, LedgerError> {
+        if credit.amount.0 <= 0 {
+            return Err(LedgerError::Conflict("amount: only more than nothing can be credited"));
+        }
+        let place = Arc::clone(&self.credits).try_acquire_owned().map_err(|_| LedgerError::Overloaded)?;
+        match self.desk.send(Command::Credit(Box::new(credit)), Some(place)).await {
+            Ok(Outcome::Credited(balance)) => Ok(balance),
+            Ok(Outcome::Failed(error)) => Err(error),
+            Ok(_) | Err(_) => Err(LedgerError::Unavailable),
+        }
+    }
+
+    /// The balance as the database has it now.
+    ///
+    /// # Errors
+    /// `Unknown` for accounts that are not there, `Unavailable` without database.
+    pub async fn balance(&self, accounts: UserAccounts) -> Result<Balance, LedgerError> {
+        let ids = [accounts.credits.0, accounts.debt.0];
+        let rows = tollgate_store::ledger::accounts(&self.store, &ids).await.map_err(|error| {
+            tracing::warn!(%error, "a balance could not be read");
+            LedgerError::Unavailable
+        })?;
+        let find = |id: AccountId| rows.iter().find(|row| row.id == id.0);
+        let credits = find(accounts.credits).ok_or(LedgerError::Unknown("account"))?;
+        let owed = find(accounts.debt).map_or(0, |row| row.posted.saturating_neg());
+        Ok(Balance { credits: Nanos(credits.posted), held: Nanos(credits.held), debt: Nanos(owed) })
+    }
+
+    /// The available balance as of the last commit that touched the account here; no I/O. `None`: not seen lately.
+    #[must_use]
+    pub fn known_balance(&self, account: AccountId) -> Option<Nanos> {
+        self.desk.known.get(&account)
+    }
+
+    /// Holds open in this process, and commands that wait to be written: for metrics.
+    #[must_use]
+    pub fn load(&self) -> (usize, usize) {
+        (OPEN_HOLDS_MAX.saturating_sub(self.places.available_permits()), self.desk.queued())
+    }
+}

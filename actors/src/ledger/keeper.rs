@@ -1,0 +1,62 @@
+//! The keeper: closes holds that no one will close, extends those whose calls run on.
+
+use super::command::{Closing, Command};
+use super::handle::{DUE_AT_ONCE, Desk};
+use super::writer::{WriterOptions, closing_of};
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::MissedTickBehavior;
+use tollgate_domain::HoldId;
+use tollgate_store::StoreError;
+use tollgate_store::ledger::{due_holds, ensure_partitions, extend_holds};
+
+/// Promise L7 gives two seconds from a hold's end to its expiry.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Looks until it is dropped.
+pub async fn run(options: WriterOptions, desk: Arc<Desk>) {
+    let mut tick = tokio::time::interval(LOOK_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut partitions_until = DateTime::<Utc>::MIN_UTC;
+    loop {
+        tick.tick().await;
+        let now = options.clock.now();
+        if let Err(error) = look(&options, &desk, now, &mut partitions_until).await {
+            tracing::warn!(%error, "the ledger's keeper could not look");
+        }
+    }
+}
+
+async fn look(
+    options: &WriterOptions,
+    desk: &Desk,
+    now: DateTime<Utc>,
+    partitions_until: &mut DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if now >= *partitions_until {
+        ensure_partitions(&options.store, now).await?;
+        *partitions_until = now + chrono::TimeDelta::days(1);
+    }
+    // First what lives is extended, so that it is not among what is due.
+    let living: Vec<_> = desk.live.due(now).into_iter().map(|(hold, until)| (hold.0, until)).collect();
+    if !living.is_empty() {
+        extend_holds(&options.store, &living).await?;
+    }
+    let limit = i64::try_from(DUE_AT_ONCE).unwrap_or(i64::MAX);
+    let due = due_holds(&options.store, now, None, limit).await?;
+    let mut answers = Vec::with_capacity(due.len());
+    for hold in due.iter().filter(|hold| !desk.live.contains(HoldId(hold.id))) {
+        let closing = if hold.expired { Closing::Expire } else { Closing::Release };
+        let command: Command = closing_of(hold, closing);
+        answers.push(desk.send(command, None));
+    }
+    if !answers.is_empty() {
+        tracing::info!(holds = answers.len(), "holds without an owner are closed");
+    }
+    for answer in answers {
+        // Whether it was closed shows at the next look.
+        let _ = answer.await;
+    }
+    Ok(())
+}

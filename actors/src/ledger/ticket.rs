@@ -1,0 +1,167 @@
+//! Tickets: the proof of a hold, and the only way to close it.
+//!
+//! A ticket that is dropped releases its hold. Its place in the ledger's queue was taken together with the hold, so a
+//! settle is never refused for load.
+
+use super::command::{Closing, Command, Outcome, Terms};
+use super::handle::Desk;
+use super::messages::{CallRecord, LedgerError, Settled};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tollgate_domain::{HoldId, Nanos};
+
+/// A hold that was asked for. Nothing may reach the client before it is [confirmed](Ticket::confirm).
+#[derive(Debug)]
+pub struct Ticket {
+    desk: Arc<Desk>,
+    terms: Terms,
+    early: bool,
+    pending: Option<Pending>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    decision: oneshot::Receiver<Outcome>,
+    place: OwnedSemaphorePermit,
+}
+
+/// A hold that is durable. Close it with [`settle`](Self::settle) or [`release`](Self::release).
+#[derive(Debug)]
+pub struct ConfirmedTicket {
+    desk: Arc<Desk>,
+    terms: Terms,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+/// Proof for a model gateway that the call is paid for.
+#[derive(Debug)]
+pub struct CallPermit {
+    hold: HoldId,
+}
+
+impl CallPermit {
+    /// The hold that pays.
+    #[must_use]
+    pub const fn hold_id(&self) -> HoldId {
+        self.hold
+    }
+}
+
+impl Ticket {
+    pub(super) const fn new(
+        desk: Arc<Desk>,
+        terms: Terms,
+        early: bool,
+        decision: oneshot::Receiver<Outcome>,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { desk, terms, early, pending: Some(Pending { decision, place }) }
+    }
+
+    #[must_use]
+    pub const fn hold_id(&self) -> HoldId {
+        self.terms.hold
+    }
+
+    /// A permit before the hold is durable, when the last known balance is at least ten times the hold.
+    #[must_use]
+    pub fn early_permit(&self) -> Option<CallPermit> {
+        self.early.then_some(CallPermit { hold: self.terms.hold })
+    }
+
+    /// Waits until the hold is durable.
+    ///
+    /// # Errors
+    /// `Insufficient` when it was refused, `Conflict` when the id means another hold, `Unavailable` without database.
+    pub async fn confirm(mut self) -> Result<ConfirmedTicket, LedgerError> {
+        let Some(pending) = self.pending.as_mut() else { return Err(LedgerError::Unavailable) };
+        // While this waits, `pending` stays in place: a caller that is dropped here still releases the hold.
+        let decision = (&mut pending.decision).await;
+        let place = self.pending.take().map(|pending| pending.place);
+        match decision {
+            Ok(Outcome::Held { granted }) => Ok(self.granted(granted, place)),
+            Ok(Outcome::Failed(error)) => Err(error),
+            Ok(_) | Err(_) => Err(LedgerError::Unavailable),
+        }
+    }
+
+    fn granted(&self, granted: i64, place: Option<OwnedSemaphorePermit>) -> ConfirmedTicket {
+        let terms = Terms { amount: granted, ..self.terms };
+        self.desk.live.insert(&terms);
+        ConfirmedTicket { desk: Arc::clone(&self.desk), terms, place }
+    }
+}
+
+impl Drop for Ticket {
+    /// A hold that was granted while no one waited is released here; one that is granted later is released by the
+    /// writer, which finds no one at the other end.
+    fn drop(&mut self) {
+        let Some(Pending { mut decision, place }) = self.pending.take() else { return };
+        decision.close();
+        if let Ok(Outcome::Held { granted }) = decision.try_recv() {
+            drop(self.granted(granted, Some(place)));
+        }
+    }
+}
+
+impl ConfirmedTicket {
+    #[must_use]
+    pub const fn hold_id(&self) -> HoldId {
+        self.terms.hold
+    }
+
+    /// What was reserved: what was asked for, or what there was, and never below `least`.
+    #[must_use]
+    pub const fn granted(&self) -> Nanos {
+        Nanos(self.terms.amount)
+    }
+
+    #[must_use]
+    pub const fn permit(&self) -> CallPermit {
+        CallPermit { hold: self.terms.hold }
+    }
+
+    /// Charges the call. The settle is on its way when this returns; the receipt only tells how it ended.
+    #[must_use = "the client's last bytes wait for the receipt"]
+    pub fn settle(mut self, record: CallRecord) -> Receipt {
+        Receipt { answer: self.close(Closing::Settle(Box::new(record))) }
+    }
+
+    /// Gives the hold back, in full.
+    pub fn release(self) {
+        drop(self);
+    }
+
+    fn close(&mut self, closing: Closing) -> Option<oneshot::Receiver<Outcome>> {
+        let place = self.place.take()?;
+        self.desk.live.remove(self.terms.hold);
+        Some(self.desk.send(Command::Close { terms: self.terms, closing }, Some(place)))
+    }
+}
+
+impl Drop for ConfirmedTicket {
+    fn drop(&mut self) {
+        self.close(Closing::Release);
+    }
+}
+
+/// The answer to a settle.
+#[derive(Debug)]
+pub struct Receipt {
+    answer: Option<oneshot::Receiver<Outcome>>,
+}
+
+impl Future for Receipt {
+    type Output = Result<Settled, LedgerError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(answer) = self.answer.as_mut() else { return Poll::Ready(Err(LedgerError::Unavailable)) };
+        Poll::Ready(match ready!(Pin::new(answer).poll(cx)) {
+            Ok(Outcome::Settled(settled)) => Ok(settled),
+            Ok(Outcome::Failed(error)) => Err(error),
+            Ok(_) | Err(_) => Err(LedgerError::Unavailable),
+        })
+    }
+}

@@ -1,0 +1,321 @@
+//! The writer: the task behind the ledger's face.
+//!
+//! It takes what waits (up to [`BATCH_MAX`]), decides it on beliefs, writes it in one statement with one commit, and answers.
+//! No timer: a lone caller waits for one commit, a crowd shares it.
+
+mod connected;
+pub use connected::closing_of;
+mod owed;
+
+use super::book::HouseIds;
+use super::command::{Closing, Command, Envelope, Outcome, Terms};
+use super::handle::Desk;
+use super::messages::LedgerError;
+use crate::ports::Clock;
+use chrono::{DateTime, SubsecRound, Utc};
+use connected::Connected;
+use futures_util::FutureExt;
+use owed::Owed;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tollgate_store::{Store, StoreError};
+
+/// Commands in one batch: beyond this a batch's own latency grows faster than its throughput.
+pub const BATCH_MAX: usize = 1_000;
+/// How often the writer looks after its heartbeat, its connection and what is owed.
+const TICK: Duration = Duration::from_millis(500);
+/// Rest between two tries to reach the database.
+const RECONNECT_REST: Duration = Duration::from_millis(200);
+/// How often the chain's head is written down outside the database.
+const ANCHOR_EVERY: Duration = Duration::from_secs(60);
+
+/// What the writer needs from the house.
+#[derive(Clone)]
+pub struct WriterOptions {
+    pub store: Store,
+    pub clock: Arc<dyn Clock>,
+    /// This replica's name in `instances`.
+    pub instance: String,
+    /// Where the journal and the anchors are kept.
+    pub data_dir: PathBuf,
+}
+
+/// The writer's state. It survives a panic in a batch: what was not answered is tried again, one by one.
+pub struct Writer {
+    options: WriterOptions,
+    desk: Arc<Desk>,
+    connected: Option<Connected>,
+    /// Slot and epoch of the last connection, to ask for the same place again.
+    place: Option<(i32, i64)>,
+    next_try: Instant,
+    next_anchor: Instant,
+    owed: Owed,
+}
+
+impl Writer {
+    /// Opens the journal; the database is reached in [`run`](Self::run).
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn new(options: WriterOptions, desk: Arc<Desk>) -> std::io::Result<Self> {
+        let owed = Owed::open(&options.data_dir)?;
+        let now = Instant::now();
+        Ok(Self { options, desk, connected: None, place: None, next_try: now, next_anchor: now + ANCHOR_EVERY, owed })
+    }
+
+    /// Serves the queue until it is closed and empty; `stop` closes it. `ready` is told of the first connection.
+    pub async fn run(
+        &mut self,
+        queue: &mut mpsc::Receiver<Envelope>,
+        ready: &mut Option<oneshot::Sender<()>>,
+        stop: &CancellationToken,
+    ) {
+        let mut waiting = Vec::with_capacity(BATCH_MAX);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                _ = tick.tick() => self.look_after().await,
+                () = stop.cancelled(), if !queue.is_closed() => queue.close(),
+                taken = queue.recv_many(&mut waiting, BATCH_MAX) => {
+                    if taken == 0 {
+                        return self.anchor();
+                    }
+                    self.serve(&mut waiting).await;
+                }
+            }
+            if self.connected.is_some()
+                && let Some(ready) = ready.take()
+            {
+                // Whoever waits for the first connection may have left.
+                let _ = ready.send(());
+            }
+        }
+    }
+
+    /// Answers every command of the batch. Leaves `waiting` empty.
+    async fn serve(&mut self, waiting: &mut Vec<Envelope>) {
+        metrics::histogram!("tollgate_ledger_batch_commands").record(f64::from(u32::try_from(waiting.len()).unwrap_or(u32::MAX)));
+        self.connect_if_due().await;
+        let commands: Vec<&Command> = waiting.iter().map(|envelope| &envelope.command).collect();
+        let at = now(&*self.options.clock);
+        let written = match self.connected.as_mut() {
+            Some(connected) => guarded(connected.write_batch(&commands, at, &self.desk)).await,
+            None => Err(Trouble::Away),
+        };
+        let outcomes = match written {
+            Ok(outcomes) => outcomes,
+            Err(trouble) => self.serve_carefully(&commands, trouble, at).await,
+        };
+        for (envelope, outcome) in waiting.drain(..).zip(outcomes) {
+            self.answer(envelope, outcome);
+        }
+    }
+
+    /// The batch failed as a whole: decides it on the truth; what fails again is halved until the guilty command stands
+    /// alone.
+    async fn serve_carefully(&mut self, commands: &[&Command], trouble: Trouble, at: DateTime<Utc>) -> Vec<Outcome> {
+        if matches!(trouble, Trouble::Away | Trouble::Panicked) {
+            self.reconnect().await;
+        }
+        let mut outcomes = Vec::with_capacity(commands.len());
+        let mut parts = vec![commands];
+        while let Some(part) = parts.pop() {
+            let written = match self.connected.as_mut() {
+                Some(connected) => guarded(connected.write_exactly(part, at, &self.desk)).await,
+                None => Err(Trouble::Away),
+            };
+            match written {
+                Ok(mut answers) => outcomes.append(&mut answers),
+                Err(Trouble::Away) => {
+                    self.disconnect();
+                    outcomes.extend(part.iter().map(|command| self.put_off(command)));
+                }
+                Err(trouble) => {
+                    if trouble == Trouble::Panicked {
+                        self.reconnect().await;
+                    }
+                    match part {
+                        [guilty] => outcomes.push(self.give_up(guilty, &trouble)),
+                        // The last pushed is served first: the order of arrival is kept.
+                        _ => {
+                            let (first, second) = part.split_at(part.len() / 2);
+                            parts.extend([second, first]);
+                        }
+                    }
+                }
+            }
+        }
+        outcomes
+    }
+
+    /// The database is away: what is owed goes to the journal, everything else is refused.
+    fn put_off(&mut self, command: &Command) -> Outcome {
+        match command {
+            Command::Close { terms, closing: Closing::Settle(record) } => self.owed.settle(terms, record, &self.desk),
+            Command::Close { terms, .. } => {
+                self.owed.release(*terms);
+                Outcome::Closed
+            }
+            // Whether it was committed is not known. The caller is told no, so it must not stay open.
+            Command::Hold { terms, .. } => {
+                self.owed.release(*terms);
+                Outcome::Failed(LedgerError::Unavailable)
+            }
+            _ => Outcome::Failed(LedgerError::Unavailable),
+        }
+    }
+
+    /// A command that fails by itself, on the truth: a defect of ours. A settle is kept for a person to look at.
+    fn give_up(&mut self, command: &Command, trouble: &Trouble) -> Outcome {
+        tracing::error!(?command, ?trouble, "a ledger command can't be written");
+        metrics::counter!("tollgate_ledger_defects_total").increment(1);
+        if let Command::Close { terms, closing: Closing::Settle(record) } = command {
+            self.owed.set_aside(terms, record);
+        }
+        Outcome::Failed(LedgerError::Unavailable)
+    }
+
+    fn answer(&mut self, envelope: Envelope, outcome: Outcome) {
+        let Envelope { command, reply, place } = envelope;
+        let unheard = reply.send(outcome).err();
+        // Granted, but the caller has left: no ticket will ever close it.
+        if let (Command::Hold { terms, .. }, Some(Outcome::Held { granted })) = (command, unheard) {
+            let terms = Terms { amount: granted, ..terms };
+            drop(self.desk.send(Command::Close { terms, closing: Closing::Release }, None));
+        }
+        drop(place);
+    }
+
+    async fn look_after(&mut self) {
+        self.connect_if_due().await;
+        let Some(connected) = self.connected.as_mut() else { return };
+        match guarded(connected.heartbeat()).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!("this replica's slot was taken over; it takes another");
+                self.disconnect();
+            }
+            Err(trouble) => {
+                tracing::warn!(?trouble, "no heartbeat");
+                self.disconnect();
+            }
+        }
+        self.pay_what_is_owed().await;
+        if Instant::now() >= self.next_anchor {
+            self.next_anchor = Instant::now() + ANCHOR_EVERY;
+            self.anchor();
+        }
+    }
+
+    async fn connect_if_due(&mut self) {
+        if self.connected.is_none() && Instant::now() >= self.next_try {
+            self.reconnect().await;
+        }
+    }
+
+    fn disconnect(&mut self) {
+        self.connected = None;
+        self.next_try = Instant::now() + RECONNECT_REST;
+    }
+
+    /// Drops the connection and opens a new one, with what is owed paid before anything else is served.
+    async fn reconnect(&mut self) {
+        self.disconnect();
+        match Connected::open(&self.options.store, &self.options.instance, self.place).await {
+            Ok(mut connected) => {
+                self.place = Some(connected.place());
+                let orphans = connected.release_orphans(&self.options.store, &*self.options.clock, &self.desk).await;
+                if let Err(trouble) = orphans {
+                    tracing::warn!(?trouble, "a dead process's holds could not be released yet");
+                    return;
+                }
+                self.connected = Some(connected);
+                self.pay_what_is_owed().await;
+            }
+            Err(error) => tracing::warn!(%error, "the ledger can't reach the database"),
+        }
+    }
+
+    async fn pay_what_is_owed(&mut self) {
+        let Some(connected) = self.connected.as_mut() else { return };
+        let at = now(&*self.options.clock);
+        for part in self.owed.parts() {
+            let commands: Vec<&Command> = part.iter().collect();
+            match guarded(connected.write_exactly(&commands, at, &self.desk)).await {
+                Ok(_) => {}
+                Err(trouble) => {
+                    tracing::warn!(?trouble, "what is owed could not be written yet");
+                    return self.disconnect();
+                }
+            }
+        }
+        self.owed.paid();
+    }
+
+    fn anchor(&self) {
+        if let Some(connected) = &self.connected {
+            owed::write_anchor(&self.options.data_dir, &connected.anchor());
+        }
+    }
+}
+
+/// Why a batch was not written.
+#[derive(Debug, PartialEq, Eq)]
+enum Trouble {
+    /// No connection, or a lost one: whether the batch was committed is not known.
+    Away,
+    /// Beliefs were wrong; nothing was written.
+    Stale,
+    /// The database refuses the statement, or deciding it panicked.
+    Refused(String),
+    Panicked,
+}
+
+impl From<tollgate_store::ledger::WriteError> for Trouble {
+    fn from(error: tollgate_store::ledger::WriteError) -> Self {
+        match error {
+            tollgate_store::ledger::WriteError::Stale => Self::Stale,
+            tollgate_store::ledger::WriteError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::Away,
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+/// Runs a step so that a panic in it is a trouble like any other.
+async fn guarded<T>(step: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+    AssertUnwindSafe(step).catch_unwind().await.unwrap_or(Err(Trouble::Panicked))
+}
+
+/// The clock's time as PostgreSQL keeps it, in whole microseconds.
+fn now(clock: &dyn Clock) -> DateTime<Utc> {
+    clock.now().trunc_subsecs(6)
+}
+
+/// The accounts of the house, by name.
+fn house_ids(house: &tollgate_store::ledger::House) -> HouseIds {
+    use super::messages::Asset;
+    let mut ids = HouseIds::default();
+    for kind in ["revenue", "grants", "clearing", "refunds"] {
+        for asset in [Asset::Usd, Asset::Tokens] {
+            if let Some(row) = house.get(&(kind.to_owned(), asset.as_str().to_owned())) {
+                ids.insert(kind, asset, row.id);
+            }
+        }
+    }
+    ids
+}

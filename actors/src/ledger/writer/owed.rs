@@ -1,0 +1,108 @@
+//! What is owed while the database is away: settles in a journal on this machine's disk, releases in memory.
+
+use super::super::command::{Closing, Command, Outcome, Terms};
+use super::super::handle::Desk;
+use super::super::messages::{CallRecord, LedgerError, Settled};
+use super::BATCH_MAX;
+use crate::journal::Journal;
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use tollgate_domain::Nanos;
+use tollgate_store::ledger::Anchor;
+
+/// About a hundred thousand settles. The holds that may be open bound what can come after the database went away.
+const JOURNAL_MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+#[derive(Serialize, Deserialize)]
+struct OwedSettle {
+    terms: Terms,
+    record: CallRecord,
+}
+
+/// The journal, and what is in it.
+pub struct Owed {
+    journal: Journal,
+    aside: PathBuf,
+    settles: Vec<Command>,
+    /// In memory only: after a crash the next start releases them anyway.
+    releases: Vec<Command>,
+}
+
+impl Owed {
+    pub fn open(data_dir: &Path) -> std::io::Result<Self> {
+        std::fs::create_dir_all(data_dir)?;
+        let mut journal = Journal::open(&data_dir.join("ledger.journal"), JOURNAL_MAX_BYTES)?;
+        let settles: Vec<Command> =
+            journal.read_all()?.iter().filter_map(|record| serde_json::from_slice(record).ok()).map(command_of).collect();
+        if !settles.is_empty() {
+            tracing::info!(settles = settles.len(), "settles of an earlier run wait in the journal");
+        }
+        Ok(Self { journal, aside: data_dir.join("ledger.rejected.jsonl"), settles, releases: Vec::new() })
+    }
+
+    /// Notes the settle on disk. The answer tells the last known balance.
+    pub fn settle(&mut self, terms: &Terms, record: &CallRecord, desk: &Desk) -> Outcome {
+        let owed = OwedSettle { terms: *terms, record: record.clone() };
+        let written = serde_json::to_vec(&owed).map_err(std::io::Error::other).and_then(|line| self.journal.append(&line));
+        self.settles.push(command_of(owed));
+        metrics::counter!("tollgate_ledger_journaled_total").increment(1);
+        match written {
+            Ok(()) => {
+                let known = desk.known.get(&terms.accounts.credits).unwrap_or_default();
+                let balance_after = known.saturating_add(Nanos(terms.amount)).saturating_sub(record.cost);
+                Outcome::Settled(Settled { charged: record.cost, debt: Nanos::ZERO, balance_after, journaled: true })
+            }
+            Err(error) => {
+                tracing::error!(%error, hold = %terms.hold, "a settle is owed and only in memory");
+                Outcome::Failed(LedgerError::Unavailable)
+            }
+        }
+    }
+
+    pub fn release(&mut self, terms: Terms) {
+        self.releases.push(Command::Close { terms, closing: Closing::Release });
+    }
+
+    /// Keeps a settle that the database refuses, for a person to look at.
+    pub fn set_aside(&self, terms: &Terms, record: &CallRecord) {
+        let line = serde_json::to_string(&OwedSettle { terms: *terms, record: record.clone() }).unwrap_or_default();
+        append_line(&self.aside, &line);
+    }
+
+    /// What is owed, in batches.
+    pub fn parts(&self) -> Vec<Vec<Command>> {
+        let all: Vec<Command> = self.settles.iter().chain(&self.releases).cloned().collect();
+        all.chunks(BATCH_MAX).map(<[Command]>::to_vec).collect()
+    }
+
+    /// All of it is in the database now.
+    pub fn paid(&mut self) {
+        self.releases.clear();
+        if self.settles.is_empty() {
+            return;
+        }
+        match self.journal.clear() {
+            Ok(()) => self.settles.clear(),
+            // Written twice, it has one effect: the ids are the same.
+            Err(error) => tracing::error!(%error, "the ledger's journal can't be cleared"),
+        }
+    }
+}
+
+fn command_of(owed: OwedSettle) -> Command {
+    Command::Close { terms: owed.terms, closing: Closing::Settle(Box::new(owed.record)) }
+}
+
+/// Writes the chain's head down outside the database, in a file and in the log.
+pub fn write_anchor(data_dir: &Path, anchor: &Anchor) {
+    tracing::info!(target: "tollgate::anchor", %anchor, "ledger anchor");
+    append_line(&data_dir.join("ledger.anchors"), &anchor.to_string());
+}
+
+fn append_line(path: &Path, line: &str) {
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    if let Err(error) = file.and_then(|mut file| writeln!(file, "{line}")) {
+        tracing::error!(%error, path = %path.display(), "a line could not be written down");
+    }
+}

@@ -1,0 +1,93 @@
+//! The supervised actors. No HTTP, no SQL, no network: what is outside comes in through [`ports`].
+
+pub mod activity;
+pub mod catalog;
+pub mod identity;
+pub mod journal;
+pub mod ledger;
+pub mod ports;
+pub mod runtime;
+
+use crate::catalog::{Catalog, CatalogDeps, CatalogOptions};
+use crate::identity::{Identity, IdentityDeps, IdentityOptions};
+use crate::ledger::{Ledger, LedgerActor, LedgerOptions, LedgerService};
+use crate::ports::{Clock, ModelGateway};
+use crate::runtime::{Arbiters, AskError, Handle, Supervision};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tollgate_store::Store;
+
+/// How long the start waits for the ledger's writer. If the database goes away right now, the server starts all the same
+/// and answers 503 until it is back.
+const LEDGER_READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// A handle for every actor.
+#[derive(Clone)]
+pub struct Actors {
+    pub ledger: Ledger,
+    pub identity: Identity,
+    pub catalog: Catalog,
+    ledger_face: Handle<LedgerActor>,
+}
+
+/// What the actors work with.
+pub struct ActorsDeps {
+    pub store: Store,
+    pub clock: Arc<dyn Clock>,
+    /// Those that are on, for the catalogue.
+    pub gateways: Vec<Arc<dyn ModelGateway>>,
+    pub rng: rand::rngs::StdRng,
+}
+
+/// The actors' settings.
+pub struct ActorsOptions {
+    pub identity: IdentityOptions,
+    pub catalog: CatalogOptions,
+    /// This replica's name: the same after a restart, another one for every replica.
+    pub instance: String,
+    /// For the ledger's journal and anchors.
+    pub data_dir: PathBuf,
+}
+
+impl Actors {
+    /// Starts all of them, those who are asked before those who ask.
+    ///
+    /// # Errors
+    /// The ledger's journal can't be opened.
+    pub async fn start(
+        arbiters: &Arbiters,
+        supervision: &Supervision,
+        deps: ActorsDeps,
+        options: ActorsOptions,
+    ) -> std::io::Result<Self> {
+        let ActorsDeps { store, clock, gateways, rng } = deps;
+        let ActorsOptions { identity, catalog, instance, data_dir } = options;
+        let ledger_options = LedgerOptions { store: store.clone(), clock: Arc::clone(&clock), instance, data_dir };
+        let LedgerService { ledger, actor, ready } = ledger::start(&arbiters.hot, supervision, ledger_options)?;
+        if tokio::time::timeout(LEDGER_READY_LIMIT, ready).await.is_err() {
+            tracing::error!("the ledger has no database yet");
+        }
+        let treasury = Arc::new(ledger.clone());
+        let identity_deps = IdentityDeps { store: store.clone(), clock: Arc::clone(&clock), treasury, rng };
+        let identity = identity::start(&arbiters.hot, supervision, identity, identity_deps);
+        let io = store.io().clone();
+        let catalog_deps = CatalogDeps { gateways, archive: Arc::new(store), clock, io };
+        let catalog = catalog::start(&arbiters.hot, supervision, catalog_deps, catalog);
+        Ok(Self { ledger, identity, catalog, ledger_face: actor })
+    }
+
+    /// Ends them, those who ask before those who answer. Each has at most `limit`; `false` when one needed more.
+    pub async fn drain(&self, limit: Duration) -> bool {
+        let identity = ended("identity", self.identity.drain(limit).await);
+        let ledger = ended("ledger", self.ledger_face.drain(limit).await);
+        identity && ledger
+    }
+}
+
+fn ended(name: &str, outcome: Result<(), AskError>) -> bool {
+    if let Err(error) = outcome {
+        tracing::error!(actor = name, %error, "not drained");
+    }
+    outcome.is_ok()
+}

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# make bench: the server beside a bare nginx, on a throw-away PostgreSQL with fsync on. Options go to `bench`.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+cd "$ROOT"
+
+deploy/dev/install.sh bench
+cargo build --release --workspace --bins
+trap 'deploy/dev/test-postgres.sh stop --owner $$' EXIT
+eval "export $(deploy/dev/test-postgres.sh start --durable --owner $$)"
+BENCH_DATABASE_URL="$TEST_DURABLE_DATABASE_URL" target/release/bench "$@"

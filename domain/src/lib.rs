@@ -1,0 +1,13 @@
+//! What every part of Tollgate talks about and nothing else: ids, money, prices, token usage.
+//!
+//! A leaf crate: it knows no database, no HTTP and no actor, and so everything may depend on it.
+
+pub mod ids;
+pub mod money;
+pub mod price;
+pub mod usage;
+
+pub use ids::{AccountId, GatewayId, GenerationId, HoldId, KeyId, OperationId, PlanId, UserId};
+pub use money::{MoneyError, Nanos};
+pub use price::{PriceLines, PricePerMillion};
+pub use usage::{TokenUsage, UsageReading};

@@ -1,0 +1,228 @@
+//! Price lists in integers, and the one place where a cost is rounded.
+
+use crate::money::{MoneyError, Nanos, parse_decimal};
+use crate::usage::TokenUsage;
+use serde::{Deserialize, Serialize};
+
+const TOKENS_PER_UNIT: i128 = 1_000_000;
+
+/// Nano-dollars for a million tokens: a price of $0.000003 a token is 3,000,000,000.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PricePerMillion(pub i64);
+
+impl PricePerMillion {
+    /// The dearest price a catalogue may bring in, one cent a token: above it a unit was mixed up.
+    pub const SANE_MAX: Self = Self(10_000_000_000_000);
+
+    /// Reads a price in dollars per single token, as catalogues write it (`"0.0000025"`). Finer than a
+    /// femto-dollar a token is cut off.
+    ///
+    /// # Errors
+    /// Text that is no plain decimal, or beyond `i64`. A sign is read: whether a negative price is a price is the
+    /// catalogue's to say.
+    pub fn parse_usd_per_token(text: &str) -> Result<Self, MoneyError> {
+        let shortened = match text.split_once('.') {
+            Some((whole, fraction)) if fraction.len() > 15 && fraction.is_ascii() => {
+                format!("{whole}.{}", fraction.get(..15).unwrap_or(fraction))
+            }
+            _ => text.to_owned(),
+        };
+        parse_decimal(&shortened, 15).map(Self)
+    }
+
+    /// The price in dollars per single token, as decimal text.
+    #[must_use]
+    pub fn to_usd_per_token(self) -> String {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let scale = 1_000_000_000_000_000;
+        let whole = (self.0 / scale).unsigned_abs();
+        let fraction = (self.0 % scale).unsigned_abs();
+        if fraction == 0 {
+            return format!("{sign}{whole}");
+        }
+        let digits = format!("{fraction:015}");
+        format!("{sign}{whole}.{}", digits.trim_end_matches('0'))
+    }
+
+    /// Negative or above [`Self::SANE_MAX`]: no price, but a mistake.
+    #[must_use]
+    pub const fn is_absurd(self) -> bool {
+        self.0 < 0 || self.0 > Self::SANE_MAX.0
+    }
+}
+
+/// What one model costs. A class of tokens without a line of its own costs what its whole does (cached as prompt,
+/// reasoning as completion).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriceLines {
+    pub prompt: PricePerMillion,
+    pub completion: PricePerMillion,
+    pub cache_read: Option<PricePerMillion>,
+    pub cache_write: Option<PricePerMillion>,
+    pub reasoning: Option<PricePerMillion>,
+    /// Per request, in nano-dollars.
+    pub request: Nano,
+    /// Per image in the prompt, in nano-dollars.
+    pub image: Nano,
+}
+
+/// A flat fee in nano-dollars, stored as an integer in a price list.
+pub type Nano = i64;
+
+impl PriceLines {
+    /// The same price for a prompt's and a completion's token.
+    #[must_use]
+    pub const fn flat(price: PricePerMillion) -> Self {
+        Self { prompt: price, completion: price, cache_read: None, cache_write: None, reasoning: None, request: 0, image: 0 }
+    }
+
+    /// The cost of a call. Every line is summed exactly; the sum is rounded once, half up, to a whole nano-dollar.
+    #[must_use]
+    pub fn cost(&self, usage: &TokenUsage) -> Nanos {
+        let plain_prompt = usage.prompt.saturating_sub(usage.cache_read).saturating_sub(usage.cache_write);
+        let plain_completion = usage.completion.saturating_sub(usage.reasoning);
+        let lines = [
+            (plain_prompt, self.prompt),
+            (usage.cache_read, self.cache_read.unwrap_or(self.prompt)),
+            (usage.cache_write, self.cache_write.unwrap_or(self.prompt)),
+            (plain_completion, self.completion),
+            (usage.reasoning, self.reasoning.unwrap_or(self.completion)),
+        ];
+        let tokens: i128 = lines.iter().map(|(count, price)| i128::from(*count) * i128::from(price.0)).sum();
+        let flat = i128::from(self.request) + i128::from(self.image) * i128::from(usage.images);
+        round_half_up(tokens).saturating_add(flat).try_into().map_or(Nanos::MAX, Nanos)
+    }
+
+    /// The most that a call with at most these counts can cost: each class at its dearest line.
+    #[must_use]
+    pub fn worst_case(&self, prompt_tokens: i64, completion_tokens: i64, images: i64) -> Nanos {
+        let dearest = |base: PricePerMillion, others: [Option<PricePerMillion>; 2]| {
+            others.into_iter().flatten().fold(base, PricePerMillion::max)
+        };
+        let ceiling = Self {
+            prompt: dearest(self.prompt, [self.cache_read, self.cache_write]),
+            completion: dearest(self.completion, [self.reasoning, None]),
+            cache_read: None,
+            cache_write: None,
+            reasoning: None,
+            ..*self
+        };
+        ceiling.cost(&TokenUsage { prompt: prompt_tokens, completion: completion_tokens, images, ..TokenUsage::default() })
+    }
+
+    /// How many completion tokens `budget` still pays for, when the prompt's share is paid first. Never negative.
+    #[must_use]
+    pub fn affordable_completion(&self, budget: Nanos, prompt_tokens: i64, images: i64) -> i64 {
+        let left = budget.saturating_sub(self.worst_case(prompt_tokens, 0, images));
+        let price = self.reasoning.map_or(self.completion, |reasoning| reasoning.max(self.completion));
+        if left.is_negative() {
+            return 0;
+        }
+        if price.0 <= 0 {
+            return i64::MAX;
+        }
+        let tokens = i128::from(left.0) * TOKENS_PER_UNIT / i128::from(price.0);
+        i64::try_from(tokens).unwrap_or(i64::MAX)
+    }
+
+    /// Costs nothing, whatever is used.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.worst_case(1_000_000, 1_000_000, 1_000_000) == Nanos::ZERO
+    }
+}
+
+/// The one rounding rule: nano-dollars × tokens per million, half up.
+const fn round_half_up(scaled: i128) -> i128 {
+    (scaled + TOKENS_PER_UNIT / 2).div_euclid(TOKENS_PER_UNIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn price(usd_per_token: &str) -> PricePerMillion {
+        PricePerMillion::parse_usd_per_token(usd_per_token).expect("a price")
+    }
+
+    #[test]
+    fn a_price_is_read_and_shown_per_token() {
+        assert_eq!(price("0.0000025").0, 2_500_000_000);
+        assert_eq!(price("0.0000025").to_usd_per_token(), "0.0000025");
+        assert_eq!(price("0").to_usd_per_token(), "0");
+        assert_eq!(price("0.0000000000000019999").0, 1);
+        assert!(price("-1").is_absurd());
+        assert!(price("0.02").is_absurd());
+        assert!(!price("0.01").is_absurd());
+    }
+
+    #[test]
+    fn each_class_of_tokens_is_charged_at_its_own_line() {
+        let lines = PriceLines {
+            prompt: price("0.000003"),
+            completion: price("0.000015"),
+            cache_read: Some(price("0.0000003")),
+            cache_write: Some(price("0.00000375")),
+            reasoning: Some(price("0.00002")),
+            request: 1_000,
+            image: 2_000,
+        };
+        let usage = TokenUsage { prompt: 100, completion: 50, cache_read: 40, cache_write: 20, reasoning: 10, images: 2 };
+        // 40 x 3000 + 40 x 300 + 20 x 3750 + 40 x 15000 + 10 x 20000 + 1000 + 2 x 2000 nano-dollars.
+        assert_eq!(lines.cost(&usage), Nanos(1_012_000));
+    }
+
+    #[test]
+    fn a_half_nano_rounds_up_and_less_rounds_down() {
+        let lines = PriceLines::flat(PricePerMillion(500_000));
+        assert_eq!(lines.cost(&TokenUsage { prompt: 1, ..TokenUsage::default() }), Nanos(1));
+        let lines = PriceLines::flat(PricePerMillion(499_999));
+        assert_eq!(lines.cost(&TokenUsage { prompt: 1, ..TokenUsage::default() }), Nanos(0));
+    }
+
+    fn any_lines() -> impl Strategy<Value = PriceLines> {
+        let line = || (0..PricePerMillion::SANE_MAX.0).prop_map(PricePerMillion);
+        (
+            line(),
+            line(),
+            proptest::option::of(line()),
+            proptest::option::of(line()),
+            proptest::option::of(line()),
+            0..1_000_000i64,
+        )
+            .prop_map(|(prompt, completion, cache_read, cache_write, reasoning, request)| PriceLines {
+                prompt,
+                completion,
+                cache_read,
+                cache_write,
+                reasoning,
+                request,
+                image: 0,
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn no_usage_within_the_bounds_costs_more_than_the_worst_case(
+            lines in any_lines(), prompt in 0..1_000_000i64, completion in 0..100_000i64, split in (0.0..1.0f64, 0.0..1.0f64)
+        ) {
+            #[expect(clippy::as_conversions, reason = "a random share of a random count")]
+            let share = |whole: i64, part: f64| (whole as f64 * part) as i64;
+            let cache_read = share(prompt, split.0);
+            let usage = TokenUsage {
+                prompt, completion, cache_read, cache_write: share(prompt - cache_read, split.1), reasoning: share(completion, split.1), images: 0,
+            };
+            prop_assert!(lines.cost(&usage) <= lines.worst_case(prompt, completion, 0));
+        }
+
+        #[test]
+        fn what_is_called_affordable_is_affordable(lines in any_lines(), budget in 0..i64::MAX / 2, prompt in 0..100_000i64) {
+            let tokens = lines.affordable_completion(Nanos(budget), prompt, 0);
+            if tokens > 0 && tokens < i64::MAX {
+                prop_assert!(lines.worst_case(prompt, tokens, 0).0 <= budget.saturating_add(1));
+            }
+        }
+    }
+}

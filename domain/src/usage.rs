@@ -1,0 +1,126 @@
+//! Token counts of one model call, read from whatever an upstream sends.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What a call used. `prompt` includes the cached and cache-written tokens, `completion` the reasoning ones, as in
+/// OpenAI's `usage` object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenUsage {
+    pub prompt: i64,
+    pub completion: i64,
+    pub cache_read: i64,
+    pub cache_write: i64,
+    pub reasoning: i64,
+    /// Images in the prompt, where a price list has a line for them.
+    pub images: i64,
+}
+
+impl TokenUsage {
+    #[must_use]
+    pub const fn total(&self) -> i64 {
+        self.prompt.saturating_add(self.completion)
+    }
+}
+
+/// A usage object as it came, and whether it can be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsageReading {
+    pub usage: TokenUsage,
+    /// A count was negative, no whole number or beyond a quadrillion: it was clamped to a sane one.
+    pub absurd: bool,
+}
+
+/// More tokens than any context window will hold for a while: above this a count is garbage.
+const TOKENS_MAX: i64 = 1_000_000_000_000_000;
+
+impl UsageReading {
+    /// Reads OpenAI's `usage` object. `None` when there are no counts in it at all.
+    ///
+    /// Sources: OpenAI's `CompletionUsage` schema; OpenRouter's `cache_write_tokens` beside `cached_tokens`.
+    #[must_use]
+    pub fn from_openai(usage: &Value) -> Option<Self> {
+        let object = usage.as_object()?;
+        if !object.contains_key("prompt_tokens") && !object.contains_key("completion_tokens") {
+            return None;
+        }
+        let mut absurd = false;
+        let mut count = |value: Option<&Value>| match value {
+            None | Some(Value::Null) => 0,
+            Some(value) => match value.as_i64() {
+                Some(tokens @ 0..=TOKENS_MAX) => tokens,
+                Some(tokens) if tokens > 0 => {
+                    absurd = true;
+                    TOKENS_MAX
+                }
+                _ => {
+                    absurd = true;
+                    if value.as_f64().is_some_and(|tokens| tokens > 0.0) { TOKENS_MAX } else { 0 }
+                }
+            },
+        };
+        let prompt = count(object.get("prompt_tokens"));
+        let completion = count(object.get("completion_tokens"));
+        let cache_read = count(usage.pointer("/prompt_tokens_details/cached_tokens"));
+        let cache_write = count(usage.pointer("/prompt_tokens_details/cache_write_tokens"));
+        let reasoning = count(usage.pointer("/completion_tokens_details/reasoning_tokens"));
+        // Parts can't exceed their whole; an upstream that says so would be charged twice for the same tokens.
+        let parts_fit = cache_read.saturating_add(cache_write) <= prompt && reasoning <= completion;
+        let usage = TokenUsage {
+            prompt,
+            completion,
+            cache_read: cache_read.min(prompt),
+            cache_write: cache_write.min(prompt.saturating_sub(cache_read.min(prompt))),
+            reasoning: reasoning.min(completion),
+            images: 0,
+        };
+        Some(Self { usage, absurd: absurd || !parts_fit })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn openais_usage_is_read_with_its_details() {
+        let reading = UsageReading::from_openai(&json!({
+            "prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120,
+            "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 10},
+            "completion_tokens_details": {"reasoning_tokens": 5},
+        }))
+        .expect("counts");
+        let expected = TokenUsage { prompt: 100, completion: 20, cache_read: 60, cache_write: 10, reasoning: 5, images: 0 };
+        assert_eq!(reading, UsageReading { usage: expected, absurd: false });
+        assert_eq!(reading.usage.total(), 120);
+    }
+
+    #[test]
+    fn a_usage_without_counts_is_no_usage() {
+        for usage in [json!(null), json!({}), json!("12"), json!([1]), json!({"total_tokens": 3})] {
+            assert_eq!(UsageReading::from_openai(&usage), None, "{usage}");
+        }
+    }
+
+    #[test]
+    fn negative_fractional_and_huge_counts_are_clamped_and_called_absurd() {
+        for (sent, read) in [(json!(-5), 0), (json!(1.5), TOKENS_MAX), (json!(1e300), TOKENS_MAX), (json!("7"), 0)] {
+            let reading = UsageReading::from_openai(&json!({"prompt_tokens": sent, "completion_tokens": 1})).expect("counts");
+            assert!(reading.absurd, "{sent}");
+            assert_eq!(reading.usage.prompt, read, "{sent}");
+        }
+    }
+
+    #[test]
+    fn parts_never_exceed_their_whole() {
+        let reading = UsageReading::from_openai(&json!({
+            "prompt_tokens": 10, "completion_tokens": 1,
+            "prompt_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 8},
+            "completion_tokens_details": {"reasoning_tokens": 9},
+        }))
+        .expect("counts");
+        assert!(reading.absurd);
+        assert_eq!((reading.usage.cache_read, reading.usage.cache_write, reading.usage.reasoning), (8, 2, 1));
+    }
+}

@@ -1,0 +1,2 @@
+DROP TABLE identity_changes, api_key_audit_logs, rate_limit_configs, api_keys, users;
+DROP FUNCTION identity_changed();

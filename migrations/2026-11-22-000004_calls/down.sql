@@ -1,0 +1,1 @@
+DROP TABLE catalog_snapshots, idempotency_keys, activity_batches, activity;

@@ -1,0 +1,125 @@
+//! What gateways with OpenAI's wire format share: the call, and the list's transport.
+
+use super::answer::{PLAIN_BYTES_MAX, accept, accept_status, media_type, refuse_encoding};
+use super::fault::gateway_error;
+use super::upstream_body::{Deadlines, UpstreamBody};
+use super::{AdapterError, GatewaySettings, TimeoutSettings};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Method, Request, Response, Url};
+use secrecy::ExposeSecret;
+use std::sync::Arc;
+use tokio::time::timeout_at;
+use tollgate_actors::ports::{Clock, GatewayError, UpstreamAnswer, UpstreamCall};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// One gateway's `chat/completions` and `models`. All that is the same for every call is made once.
+///
+/// Not public: who has it can call without a hold.
+pub struct OpenAiCompatible {
+    client: Client,
+    chat_url: Url,
+    models_url: Url,
+    headers: HeaderMap,
+    timeouts: TimeoutSettings,
+    clock: Arc<dyn Clock>,
+}
+
+impl OpenAiCompatible {
+    /// The key goes as a bearer token; `further` headers go with every request.
+    ///
+    /// # Errors
+    /// A base URL that is none, or a key that can't stand in a header.
+    pub fn new(
+        settings: &GatewaySettings,
+        further: HeaderMap,
+        client: Client,
+        timeouts: TimeoutSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, AdapterError> {
+        let base = base_url(&settings.base_url)?;
+        let join = |path: &str| base.join(path).map_err(|error| wrong("base URL", &error));
+        let mut headers = further;
+        let mut bearer = HeaderValue::try_from(format!("Bearer {}", settings.api_key.expose_secret()))
+            .map_err(|_| wrong("API key", &"a character that can't stand in a header"))?;
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        Ok(Self { chat_url: join("chat/completions")?, models_url: join("models")?, client, headers, timeouts, clock })
+    }
+
+    /// Sends one completion; resolves with the head of the answer.
+    ///
+    /// # Errors
+    /// As [`tollgate_actors::ports::ModelGateway::complete`].
+    pub async fn complete(&self, call: UpstreamCall) -> Result<UpstreamAnswer, GatewayError> {
+        let deadlines = Deadlines::from_now(&self.timeouts);
+        let streamed = call.streamed;
+        let response = self.send(self.chat_request(call)?, &deadlines).await?;
+        accept(response, streamed, deadlines, &*self.clock).await
+    }
+
+    /// The body of `GET models`, whole.
+    ///
+    /// # Errors
+    /// As a completion's; `Malformed` for what is no JSON by its head.
+    pub async fn model_list(&self) -> Result<Vec<u8>, GatewayError> {
+        let deadlines = Deadlines::from_now(&self.timeouts);
+        let mut request = Request::new(Method::GET, self.models_url.clone());
+        request.headers_mut().clone_from(&self.headers);
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let response = accept_status(self.send(request, &deadlines).await?, deadlines, &*self.clock).await?;
+        let content_type = media_type(response.headers());
+        if content_type.contains("html") {
+            return Err(GatewayError::Malformed(format!("the content type {content_type:?} where JSON is due")));
+        }
+        refuse_encoding(response.headers())?;
+        UpstreamBody::new(response, deadlines, PLAIN_BYTES_MAX).collect().await
+    }
+
+    fn chat_request(&self, call: UpstreamCall) -> Result<Request, GatewayError> {
+        let mut request = Request::new(Method::POST, self.chat_url.clone());
+        let headers = request.headers_mut();
+        headers.clone_from(&self.headers);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let accepted = if call.streamed { "text/event-stream" } else { "application/json" };
+        headers.insert(ACCEPT, HeaderValue::from_static(accepted));
+        headers.insert(X_REQUEST_ID, header_value(&call.generation_id)?);
+        for (name, value) in &call.headers {
+            let name = HeaderName::try_from(*name).map_err(|_| unsendable(name))?;
+            headers.insert(name, header_value(value)?);
+        }
+        *request.body_mut() = Some(call.body.into());
+        Ok(request)
+    }
+
+    async fn send(&self, request: Request, deadlines: &Deadlines) -> Result<Response, GatewayError> {
+        let (deadline, phase) = deadlines.first();
+        match timeout_at(deadline, self.client.execute(request)).await {
+            Ok(answered) => answered.map_err(|error| gateway_error(&error)),
+            Err(_) => Err(GatewayError::Timeout(phase)),
+        }
+    }
+}
+
+/// The base as a folder, so that paths are joined below it.
+fn base_url(text: &str) -> Result<Url, AdapterError> {
+    let folder = format!("{}/", text.trim_end_matches('/'));
+    let url = Url::parse(&folder).map_err(|error| wrong("base URL", &error))?;
+    match url.scheme() {
+        "http" | "https" if url.has_host() => Ok(url),
+        _ => Err(wrong("base URL", &"neither http nor https")),
+    }
+}
+
+fn header_value(text: &str) -> Result<HeaderValue, GatewayError> {
+    HeaderValue::try_from(text).map_err(|_| unsendable("header's value"))
+}
+
+fn unsendable(what: &str) -> GatewayError {
+    GatewayError::Malformed(format!("the call's {what} can't be sent"))
+}
+
+fn wrong(what: &'static str, reason: &dyn std::fmt::Display) -> AdapterError {
+    AdapterError::Setting { what, reason: reason.to_string() }
+}

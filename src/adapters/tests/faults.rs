@@ -1,0 +1,134 @@
+use super::*;
+use tollgate_actors::ports::Phase;
+use tollgate_sim::provider::Behaviour;
+
+async fn assert_end(behaviour: &str, streamed: bool, expected: impl Fn(&GatewayError) -> bool) {
+    let provider = provider().await;
+    let gateway = gateway(provider.base_url(), SHORT);
+    let end = end(&gateway, call(behaviour, streamed)).await;
+    assert!(end.as_ref().is_some_and(expected), "{behaviour}, streamed {streamed}: {end:?}");
+}
+
+async fn assert_phase(behaviour: &str, streamed: bool, phase: Phase) {
+    assert_end(behaviour, streamed, |error| *error == GatewayError::Timeout(phase)).await;
+}
+
+#[tokio::test]
+async fn silence_is_cut_by_the_first_byte_time_out_before_and_after_the_head() {
+    for streamed in [false, true] {
+        assert_phase("silent", streamed, Phase::FirstByte).await;
+        // Mutant: with `deadlines.next()` for the first piece this is BetweenBytes.
+        assert_phase("headers-then-silence", streamed, Phase::FirstByte).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stall_is_cut_by_the_between_bytes_time_out() {
+    for streamed in [false, true] {
+        assert_phase("stall-after-3", streamed, Phase::BetweenBytes).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_never_ends_is_cut_by_the_total_time_out() {
+    assert_phase("slow-50", false, Phase::Total).await;
+    assert_phase("slow-50", true, Phase::Total).await;
+    assert_phase("endless;token-delay-20", true, Phase::Total).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_takes_is_cut_by_the_connect_time_out() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    // Nobody accepts: once the queue is full, the kernel drops whoever comes.
+    let mut queue = Vec::new();
+    while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(300), tokio::net::TcpStream::connect(address)).await {
+        queue.push(stream);
+        assert!(queue.len() < 10, "this kernel queues without end");
+    }
+    let gateway = gateway(format!("http://{address}"), TimeoutSettings { connect: Duration::from_millis(200), ..LONG });
+    assert_eq!(end(&gateway, call("fast", false)).await, Some(GatewayError::Timeout(Phase::Connect)));
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_told_as_such() {
+    let provider = provider().await;
+    let gateway = gateway(provider.base_url(), LONG);
+    provider.stop().await;
+    let end = end(&gateway, call("fast", false)).await;
+    assert!(matches!(&end, Some(GatewayError::Connection(text)) if text.contains("refused")), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_told_from_bytes_that_are_no_http() {
+    for streamed in [false, true] {
+        for broken in ["rst", "hang-up", "rst-after-3", "cut-after-3", "lying-content-length"] {
+            assert_end(broken, streamed, |error| matches!(error, GatewayError::Connection(_))).await;
+        }
+        // Mutant: without `is_no_http` a lying chunk is a broken connection, and this is red.
+        assert_end("chunk-lies", streamed, |error| matches!(error, GatewayError::Malformed(_))).await;
+    }
+    let gateway = gateway(canned("SSH-2.0-OpenSSH_9.2\r\n\r\n").await, LONG);
+    let end = end(&gateway, call("fast", false)).await;
+    assert!(matches!(end, Some(GatewayError::Malformed(_))), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let provider = provider().await;
+    let gateway = gateway(provider.base_url(), LONG);
+    for streamed in [false, true] {
+        let end = end(&gateway, call("redirect", streamed)).await;
+        // Mutant: without `Policy::none()` the provider's redirect target is asked, with our key.
+        assert!(matches!(end, Some(GatewayError::Malformed(_))), "{end:?}");
+    }
+    assert_eq!(provider.stats().redirects_followed, 0);
+}
+
+#[tokio::test]
+async fn an_encoding_that_nobody_asked_for_is_malformed() {
+    for streamed in [false, true] {
+        assert_end("gzip-unasked", streamed, |error| matches!(error, GatewayError::Malformed(_))).await;
+    }
+}
+
+#[tokio::test]
+async fn a_plain_answer_beyond_the_bound_is_cut_and_a_large_one_is_not() {
+    let provider = provider().await;
+    let gateway = gateway(provider.base_url(), LONG);
+    // Mutant: without the bound 40 MB come through, and this is red.
+    assert_eq!(end(&gateway, call("long-line:40000000", false)).await, Some(GatewayError::TooLarge));
+    let answer = gateway.complete(call("huge", false)).await.unwrap();
+    let (body, end) = read(answer).await;
+    assert!(end.is_none() && body.len() > 1 << 20, "{end:?}, {} bytes", body.len());
+}
+
+/// Promise P2's part here: whatever the provider does, the call ends by itself and within its time-outs.
+#[tokio::test]
+async fn every_fault_ends_within_the_total_time_out() {
+    let provider = provider().await;
+    let gateway = gateway(provider.base_url(), SHORT);
+    let slack = Duration::from_secs(3);
+    for (name, _) in Behaviour::faults() {
+        for streamed in [false, true] {
+            let ended = tokio::time::timeout(SHORT.total + slack, end(&gateway, call(name, streamed))).await;
+            assert!(ended.is_ok(), "{name}, streamed {streamed}");
+        }
+    }
+    eventually("nothing is left open at the provider", || provider.stats().open == 0).await;
+}
+
+#[tokio::test]
+async fn every_oddity_comes_through_whole() {
+    let provider = provider().await;
+    let gateway = gateway(provider.base_url(), LONG);
+    for (name, _) in Behaviour::oddities() {
+        for streamed in [false, true] {
+            assert_eq!(end(&gateway, call(name, streamed)).await, None, "{name}, streamed {streamed}");
+        }
+    }
+    let stats = provider.stats();
+    assert_eq!((stats.finished, stats.cancelled, stats.faulted), (stats.started, 0, 0));
+}

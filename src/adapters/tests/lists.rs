@@ -1,0 +1,54 @@
+//! The list of models over HTTP.
+
+use super::*;
+use crate::adapters::Gateways;
+use tollgate_actors::ports::{ModelGateway, Phase};
+use tollgate_sim::provider::ModelList;
+
+fn openrouter(base_url: String, timeouts: TimeoutSettings) -> Arc<dyn ModelGateway> {
+    let clock: Arc<dyn Clock> = Arc::new(NoonClock);
+    let gateways = Gateways::build(&[settings(base_url)], timeouts, &clock).unwrap();
+    Arc::clone(gateways.get(GatewayId::OpenRouter).unwrap())
+}
+
+#[tokio::test]
+async fn the_providers_list_becomes_models_with_prices() {
+    let provider = provider().await;
+    let models = openrouter(provider.base_url(), LONG).list_models().await.unwrap();
+    let find = |id: &str| models.iter().find(|model| model.id == id).unwrap();
+    assert_eq!(find("openai/gpt-4o").context_length, 128_000);
+    assert_eq!(find("openai/gpt-4o").prices.unwrap().completion.to_usd_per_token(), "0.00001");
+    assert!(find("meta-llama/llama-3.1-8b-instruct:free").prices.unwrap().is_free());
+    assert!(find("openrouter/auto").prices.unwrap().prompt.is_absurd());
+    assert_eq!(find("anthropic/claude-3.5-sonnet").public["provider_slug"], "anthropic");
+}
+
+#[tokio::test]
+async fn a_list_that_does_not_come_whole_is_an_error() {
+    let provider = provider().await;
+    let gateway = openrouter(provider.base_url(), SHORT);
+    provider.set_model_list(ModelList::Failing);
+    assert!(matches!(gateway.list_models().await, Err(GatewayError::Status { status: 500, .. })));
+    provider.set_model_list(ModelList::Garbage);
+    assert!(matches!(gateway.list_models().await, Err(GatewayError::Malformed(_))));
+    provider.set_model_list(ModelList::Hanging);
+    assert_eq!(gateway.list_models().await, Err(GatewayError::Timeout(Phase::FirstByte)));
+}
+
+#[tokio::test]
+async fn a_list_of_html_is_malformed_and_one_without_a_content_type_is_read() {
+    let html = canned("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 11\r\n\r\n{\"data\":[]}").await;
+    assert!(matches!(openrouter(html, LONG).list_models().await, Err(GatewayError::Malformed(_))));
+    let bare = canned("HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{\"data\":[]}").await;
+    assert_eq!(openrouter(bare, LONG).list_models().await, Ok(Vec::new()));
+}
+
+#[tokio::test]
+async fn a_gateway_without_an_adapter_stays_off() {
+    let mut portkey = settings("https://api.portkey.ai/v1".to_owned());
+    portkey.id = GatewayId::Portkey;
+    let clock: Arc<dyn Clock> = Arc::new(NoonClock);
+    let gateways = Gateways::build(&[portkey, settings("http://127.0.0.1:1".to_owned())], LONG, &clock).unwrap();
+    assert!(gateways.get(GatewayId::Portkey).is_none());
+    assert_eq!(gateways.all().len(), 1);
+}

@@ -1,0 +1,180 @@
+//! What a call may cost at most (decision 5): the size of its hold, and what is done when the balance affords less.
+
+use super::request::{ChatRequest, Limit};
+use super::route::Offer;
+use tollgate_domain::{GatewayId, Nanos};
+
+/// Bytes of JSON for one token, at least: no tokenizer makes more tokens of a text than this.
+const BYTES_PER_TOKEN: usize = 2;
+/// Completion tokens that are held for when neither the request nor the model bounds them.
+const COMPLETION_TOKENS_MAX: i64 = 16_384;
+/// With fewer an answer is of no use: then it is better to refuse.
+const COMPLETION_TOKENS_LEAST: i64 = 256;
+/// Tokens of one image, whatever its bytes: providers scale large ones down, and charge tiles for small ones.
+const IMAGE_TOKENS: std::ops::RangeInclusive<i64> = 1_024..=8_192;
+
+/// The worst case of a request, over all who may serve it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quote {
+    /// The hold.
+    pub amount: Nanos,
+    /// What of it must be there.
+    pub least: Nanos,
+    pub prompt_tokens: i64,
+    /// For each choice.
+    pub completion_tokens: i64,
+}
+
+impl Quote {
+    #[must_use]
+    pub fn of(request: &ChatRequest, offers: &[Offer]) -> Self {
+        let mut quote = Self { amount: Nanos::ZERO, least: Nanos::ZERO, prompt_tokens: 0, completion_tokens: 0 };
+        for offer in offers {
+            let prompt = prompt_tokens(request, offer);
+            let completion = completion_tokens(request, offer);
+            let cost = |completion: i64| {
+                offer.prices.worst_case(prompt, completion.saturating_mul(request.choices), request.prompt.images)
+            };
+            quote.amount = quote.amount.max(cost(completion));
+            quote.least = quote.least.max(cost(completion.min(COMPLETION_TOKENS_LEAST)));
+            quote.prompt_tokens = quote.prompt_tokens.max(prompt);
+            quote.completion_tokens = quote.completion_tokens.max(completion);
+        }
+        quote
+    }
+
+    /// The limit that makes the call fit what was granted; `None` when all of it was.
+    #[must_use]
+    pub fn limit(&self, request: &ChatRequest, offers: &[Offer], granted: Nanos) -> Option<Limit> {
+        if granted >= self.amount {
+            return None;
+        }
+        let affordable = |offer: &Offer| {
+            let prompt = prompt_tokens(request, offer);
+            offer.prices.affordable_completion(granted, prompt, request.prompt.images) / request.choices.max(1)
+        };
+        let tokens = offers.iter().map(affordable).min()?.max(self.completion_tokens.min(COMPLETION_TOKENS_LEAST));
+        let by_openai = offers.first().is_some_and(|offer| offer.gateway == GatewayId::OpenAi);
+        // OpenAI's newer models refuse the older field.
+        let field = if by_openai { "max_completion_tokens" } else { "max_tokens" };
+        (tokens < self.completion_tokens).then_some(Limit { tokens, field })
+    }
+}
+
+/// Never more than the model's context: usage above it is absurd (decision 6).
+fn prompt_tokens(request: &ChatRequest, offer: &Offer) -> i64 {
+    let of_bytes = |bytes: usize| i64::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(i64::MAX);
+    let images = request.prompt.images;
+    let of_images = of_bytes(request.prompt.image_bytes)
+        .clamp(IMAGE_TOKENS.start().saturating_mul(images), IMAGE_TOKENS.end().saturating_mul(images));
+    within_context(of_bytes(request.prompt.bytes).saturating_add(of_images), offer)
+}
+
+fn completion_tokens(request: &ChatRequest, offer: &Offer) -> i64 {
+    let of_model = offer.max_completion_tokens.unwrap_or(COMPLETION_TOKENS_MAX).min(COMPLETION_TOKENS_MAX);
+    within_context(request.max_tokens.unwrap_or(of_model), offer)
+}
+
+fn within_context(tokens: i64, offer: &Offer) -> i64 {
+    if offer.context_length > 0 { tokens.min(offer.context_length) } else { tokens }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use tollgate_domain::{PriceLines, PricePerMillion};
+
+    fn request(fields: &str) -> ChatRequest {
+        let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"0123456789"}}]{fields}}}"#);
+        ChatRequest::read(Bytes::from(body)).expect("valid")
+    }
+
+    /// One micro-dollar for a prompt's token, two for a completion's.
+    fn offer() -> Offer {
+        let prices = PriceLines { prompt: PricePerMillion(1_000_000_000), ..PriceLines::flat(PricePerMillion(2_000_000_000)) };
+        Offer { gateway: GatewayId::OpenRouter, prices, context_length: 0, max_completion_tokens: None }
+    }
+
+    /// Half the bytes of `[{"role":"user","content":"0123456789"}]`.
+    const PROMPT: i64 = 20;
+
+    fn amount(fields: &str, offer: Offer) -> i64 {
+        Quote::of(&request(fields), &[offer]).amount.0
+    }
+
+    #[test]
+    fn the_hold_is_half_the_prompts_bytes_and_the_asked_completion_for_each_choice() {
+        assert_eq!(amount(r#","max_tokens":100"#, offer()), PROMPT * 1_000 + 100 * 2_000);
+        assert_eq!(amount(r#","max_tokens":100,"max_completion_tokens":300,"n":4"#, offer()), PROMPT * 1_000 + 1_200 * 2_000);
+    }
+
+    #[test]
+    fn without_a_limit_the_models_own_counts_up_to_16384() {
+        assert_eq!(amount("", offer()), PROMPT * 1_000 + 16_384 * 2_000);
+        assert_eq!(amount("", Offer { max_completion_tokens: Some(4_096), ..offer() }), PROMPT * 1_000 + 4_096 * 2_000);
+        assert_eq!(amount("", Offer { max_completion_tokens: Some(65_536), ..offer() }), PROMPT * 1_000 + 16_384 * 2_000);
+        assert_eq!(
+            amount(r#","max_tokens":1000000"#, Offer { context_length: 8_192, ..offer() }),
+            PROMPT * 1_000 + 8_192 * 2_000
+        );
+    }
+
+    #[test]
+    fn the_dearest_line_and_the_dearest_offer_are_held() {
+        let reasoning = PriceLines { reasoning: Some(PricePerMillion(9_000_000_000)), ..offer().prices };
+        assert_eq!(amount(r#","max_tokens":100"#, Offer { prices: reasoning, ..offer() }), PROMPT * 1_000 + 100 * 9_000);
+        let quote = Quote::of(&request(r#","max_tokens":100"#), &[offer(), Offer { prices: reasoning, ..offer() }]);
+        assert_eq!(quote.amount.0, PROMPT * 1_000 + 100 * 9_000);
+    }
+
+    #[test]
+    fn an_image_counts_as_an_image_and_not_as_its_bytes() {
+        let image = |bytes: usize| {
+            let body = format!(
+                r#"{{"model":"m","max_tokens":1,"messages":[{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"data:,{}"}}}}]}}]}}"#,
+                "A".repeat(bytes)
+            );
+            Quote::of(&ChatRequest::read(body.into()).expect("valid"), &[offer()]).prompt_tokens
+        };
+        assert_eq!(image(10) - image(100), 0);
+        assert_eq!(image(1 << 20) - image(10), 8_192 - 1_024);
+    }
+
+    #[test]
+    fn a_free_model_is_held_for_with_nothing_and_never_lowered() {
+        let free = [Offer { prices: PriceLines::flat(PricePerMillion(0)), ..offer() }];
+        let quote = Quote::of(&request(""), &free);
+        assert_eq!((quote.amount, quote.least), (Nanos::ZERO, Nanos::ZERO));
+        assert_eq!(quote.limit(&request(""), &free, Nanos::ZERO), None);
+    }
+
+    #[test]
+    fn what_is_granted_lowers_the_limit_but_not_below_256() {
+        let (request, offers) = (request(r#","max_tokens":1000"#), [offer()]);
+        let quote = Quote::of(&request, &offers);
+        assert_eq!(quote.least.0, PROMPT * 1_000 + 256 * 2_000);
+        let limit = |granted: i64| quote.limit(&request, &offers, Nanos(granted)).map(|limit| limit.tokens);
+        assert_eq!(limit(quote.amount.0), None);
+        assert_eq!(limit(PROMPT * 1_000 + 700 * 2_000), Some(700));
+        assert_eq!(limit(quote.least.0), Some(256));
+    }
+
+    proptest! {
+        #[test]
+        fn a_call_with_the_lowered_limit_fits_what_was_granted(
+            asked in 1..20_000i64, choices in 1..9i64, share in 0.0..1.0f64, price in 0..20_000_000_000i64
+        ) {
+            let request = request(&format!(r#","max_tokens":{asked},"n":{choices}"#));
+            let offers = [Offer { prices: PriceLines::flat(PricePerMillion(price)), ..offer() }];
+            let quote = Quote::of(&request, &offers);
+            #[expect(clippy::as_conversions, reason = "a random share of a random amount")]
+            let granted = Nanos(quote.least.0 + ((quote.amount.0 - quote.least.0) as f64 * share) as i64);
+            let tokens = quote.limit(&request, &offers, granted).map_or(asked, |limit| limit.tokens);
+            prop_assert!(tokens >= asked.min(256) && tokens <= asked);
+            // Rounding to a whole nano-dollar may cost one.
+            prop_assert!(offers[0].prices.worst_case(quote.prompt_tokens, tokens * choices, 0).0 <= granted.0 + 1);
+        }
+    }
+}

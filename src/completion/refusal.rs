@@ -1,0 +1,184 @@
+//! An upstream's failure as the caller sees it (decision 17).
+
+use crate::http::error::ApiError;
+use actix_web::http::StatusCode;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::time::Duration;
+use tollgate_actors::ports::GatewayError;
+use tollgate_domain::GatewayId;
+
+/// Of a provider's message this much is handed on.
+const MESSAGE_BYTES_MAX: usize = 2_000;
+const RETRY_SOON: Duration = Duration::from_secs(1);
+
+/// The error that a failed call is answered with.
+#[must_use]
+pub fn of_gateway(gateway: GatewayId, error: &GatewayError) -> ApiError {
+    metrics::counter!("tollgate_upstream_failures_total", "gateway" => gateway.as_str(), "kind" => kind(error)).increment(1);
+    match error {
+        GatewayError::Connection(_) => ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "upstream_unavailable",
+            "The model provider can't be reached, please retry",
+        )
+        .with_retry_after(RETRY_SOON),
+        GatewayError::Timeout(_) => ApiError::gateway_timeout(),
+        GatewayError::Status { status, body, retry_after } => of_status(*status, &Said::of_body(body), *retry_after),
+        GatewayError::Malformed(_) | GatewayError::TooLarge => ApiError::bad_gateway(),
+    }
+    .with_cause(error)
+}
+
+/// The error that an answer under status 200 is in truth: its `error`, whose code may be a status or a word.
+#[must_use]
+pub fn of_error_object(gateway: GatewayId, error: &RawValue) -> ApiError {
+    metrics::counter!("tollgate_upstream_failures_total", "gateway" => gateway.as_str(), "kind" => "error_in_200").increment(1);
+    let said = Said::of_error(error.get());
+    of_status(said.status.unwrap_or(500), &said, None)
+}
+
+fn kind(error: &GatewayError) -> &'static str {
+    match error {
+        GatewayError::Connection(_) => "connection",
+        GatewayError::Timeout(_) => "timeout",
+        GatewayError::Status { .. } => "status",
+        GatewayError::Malformed(_) => "malformed",
+        GatewayError::TooLarge => "too_large",
+    }
+}
+
+fn of_status(status: u16, said: &Said, retry_after: Option<Duration>) -> ApiError {
+    let error = match status {
+        // The operator's trouble, not the caller's: the text may speak of the operator's account.
+        401..=403 => ApiError::bad_gateway(),
+        404 => ApiError::not_found(said.or("The model provider does not know this model")).with_code("model_not_found"),
+        408 => ApiError::gateway_timeout(),
+        429 => {
+            let wait = retry_after.unwrap_or(RETRY_SOON);
+            return ApiError::too_many_requests(said.or("The model provider's rate limit is reached"), Some(wait));
+        }
+        400..=499 => ApiError::bad_request(said.or("The model provider refused the request")).with_code("upstream_rejected"),
+        _ => ApiError::bad_gateway(),
+    };
+    let error = match &said.param {
+        Some(param) if (400..500).contains(&error.status().as_u16()) => error.with_param(param.as_str()),
+        _ => error,
+    };
+    match retry_after {
+        Some(wait) => error.with_retry_after(wait),
+        None => error,
+    }
+}
+
+/// What a provider says of its refusal.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Said {
+    message: Option<String>,
+    param: Option<String>,
+    status: Option<u16>,
+}
+
+#[derive(Deserialize)]
+struct ErrorObject {
+    message: Option<String>,
+    param: Option<Value>,
+    code: Option<Value>,
+}
+
+impl Said {
+    /// `{"error": {…}}`, `{"error": "text"}`, `{"message"}`, `{"detail"}`.
+    fn of_body(body: &[u8]) -> Self {
+        let Ok(body) = serde_json::from_slice::<Value>(body) else { return Self::default() };
+        match body.get("error") {
+            Some(error) => Self::of_error(&error.to_string()),
+            None => Self::of_error(&body.get("message").or_else(|| body.get("detail")).unwrap_or(&Value::Null).to_string()),
+        }
+    }
+
+    fn of_error(error: &str) -> Self {
+        if let Ok(message) = serde_json::from_str::<String>(error) {
+            return Self { message: Some(shortened(message)), ..Self::default() };
+        }
+        let Ok(error) = serde_json::from_str::<ErrorObject>(error) else { return Self::default() };
+        let status = error.code.as_ref().and_then(|code| code.as_u64().or_else(|| code.as_str()?.parse().ok()));
+        Self {
+            message: error.message.filter(|message| !message.is_empty()).map(shortened),
+            param: error.param.as_ref().and_then(Value::as_str).map(str::to_owned),
+            status: status.and_then(|status| u16::try_from(status).ok()),
+        }
+    }
+
+    fn or(&self, fallback: &str) -> String {
+        self.message.clone().unwrap_or_else(|| fallback.to_owned())
+    }
+}
+
+fn shortened(mut text: String) -> String {
+    if text.len() > MESSAGE_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(MESSAGE_BYTES_MAX));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use tollgate_actors::ports::Phase;
+
+    fn status(status: u16, body: &str, retry_after: Option<u64>) -> ApiError {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        of_gateway(
+            GatewayId::OpenRouter,
+            &GatewayError::Status { status, body, retry_after: retry_after.map(Duration::from_secs) },
+        )
+    }
+
+    #[test]
+    fn every_failure_has_the_status_of_decision_17() {
+        let openai = r#"{"error":{"message":"too long","param":"messages","code":"context_length_exceeded"}}"#;
+        for (sent, shown) in
+            [(401, 502), (402, 502), (403, 502), (404, 404), (400, 400), (413, 400), (422, 400), (429, 429), (408, 504)]
+        {
+            assert_eq!(status(sent, openai, None).status().as_u16(), shown, "{sent}");
+        }
+        for sent in [500, 502, 503, 529] {
+            assert_eq!(status(sent, "<html>", None).status().as_u16(), 502, "{sent}");
+        }
+        let shown = |error| of_gateway(GatewayId::OpenRouter, &error).status().as_u16();
+        assert_eq!(shown(GatewayError::Connection("refused".to_owned())), 503);
+        assert_eq!(shown(GatewayError::Timeout(Phase::Total)), 504);
+        assert_eq!(shown(GatewayError::Malformed("html".to_owned())), 502);
+        assert_eq!(shown(GatewayError::TooLarge), 502);
+    }
+
+    #[test]
+    fn the_callers_mistakes_are_told_in_the_providers_words_and_the_operators_are_not() {
+        for body in [
+            r#"{"error":{"message":"too long","param":"messages"}}"#,
+            r#"{"error":"too long"}"#,
+            r#"{"message":"too long"}"#,
+            r#"{"detail":"too long"}"#,
+        ] {
+            assert_eq!(status(400, body, None).message(), "too long", "{body}");
+            assert!(!status(402, body, None).message().contains("too long"), "{body}");
+            assert!(!status(500, body, None).message().contains("too long"), "{body}");
+        }
+        assert_eq!(status(400, &format!(r#"{{"error":"{}"}}"#, "é".repeat(5_000)), None).message().len(), MESSAGE_BYTES_MAX);
+    }
+
+    #[test]
+    fn an_error_under_status_200_is_read_by_its_code_be_it_a_number_or_a_word() {
+        let shown = |error: &str| {
+            let raw: &RawValue = serde_json::from_str(error).expect("JSON");
+            of_error_object(GatewayId::OpenRouter, raw).status().as_u16()
+        };
+        assert_eq!(shown(r#"{"code":429,"message":"slow down"}"#), 429);
+        assert_eq!(shown(r#"{"code":"400","message":"no"}"#), 400);
+        assert_eq!(shown(r#"{"code":"server_error"}"#), 502);
+        assert_eq!(shown(r#""broken""#), 502);
+        assert_eq!(shown("7"), 502);
+    }
+}

@@ -1,0 +1,121 @@
+//! A chat completion's body: what must be known of it is read, all else is left as it stands.
+//!
+//! The body goes upstream as the client wrote it. It is rewritten only where that is needed ([`ChatRequest::upstream_body`]),
+//! and even then every other field keeps its bytes and its place.
+
+mod members;
+mod messages;
+mod rules;
+mod splice;
+
+#[cfg(test)]
+mod tests;
+
+pub use splice::Limit;
+
+use crate::http::error::ApiError;
+use bytes::Bytes;
+use members::{Field, Member};
+use tollgate_domain::GatewayId;
+
+/// A request that may be priced and sent.
+#[derive(Clone, Debug)]
+pub struct ChatRequest {
+    body: Bytes,
+    members: Vec<Member>,
+    pub model: String,
+    /// OpenRouter's `models`: what it may fall back to by itself.
+    pub models: Vec<String>,
+    /// The greater of `max_tokens` and `max_completion_tokens`; for each choice.
+    pub max_tokens: Option<i64>,
+    /// `n`.
+    pub choices: i64,
+    pub stream: bool,
+    /// The client asked for the usage chunk.
+    pub include_usage: bool,
+    pub prompt: Prompt,
+    /// `provider` as a text: the gateway that must serve it.
+    pub provider: Option<GatewayId>,
+    pub portkey_provider: Option<String>,
+    pub portkey_virtual_key: Option<String>,
+}
+
+/// The size of what the model reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Prompt {
+    /// Bytes of `messages` and `tools` as JSON, without what `image_bytes` counts.
+    pub bytes: usize,
+    pub images: i64,
+    /// Bytes of the images' URLs; a data URL holds the whole image.
+    pub image_bytes: usize,
+}
+
+impl ChatRequest {
+    /// Reads and checks a body.
+    ///
+    /// # Errors
+    /// 400 in OpenAI's form, with the parameter that is wrong.
+    pub fn read(body: Bytes) -> Result<Self, ApiError> {
+        let members = members::scan(&body)?;
+        let mut request = Self {
+            model: String::new(),
+            models: Vec::new(),
+            max_tokens: None,
+            choices: 1,
+            stream: false,
+            include_usage: false,
+            prompt: Prompt::default(),
+            provider: None,
+            portkey_provider: None,
+            portkey_virtual_key: None,
+            body,
+            members,
+        };
+        request.read_members()?;
+        if request.model.is_empty() {
+            return Err(rules::missing("model"));
+        }
+        if !request.members.iter().any(|member| member.field == Field::Messages) {
+            return Err(rules::missing("messages"));
+        }
+        Ok(request)
+    }
+
+    fn read_members(&mut self) -> Result<(), ApiError> {
+        let body = self.body.clone();
+        let mut members = std::mem::take(&mut self.members);
+        for member in &mut members {
+            let value = member.text(&body);
+            match member.field {
+                Field::Other => {}
+                Field::Model => self.model = rules::model(value)?,
+                Field::Models => self.models = rules::models(value)?,
+                Field::Messages => self.read_messages(value)?,
+                Field::Tools => self.prompt.bytes += value.len(),
+                Field::MaxTokens => self.max_tokens = self.max_tokens.max(rules::max_tokens("max_tokens", value)?),
+                Field::MaxCompletionTokens => {
+                    self.max_tokens = self.max_tokens.max(rules::max_tokens("max_completion_tokens", value)?);
+                }
+                Field::N => self.choices = rules::choices(value)?,
+                Field::Stream => self.stream = rules::flag("stream", value)?,
+                Field::StreamOptions => self.include_usage = rules::include_usage(value)?,
+                Field::Provider => (self.provider, member.ours) = rules::provider(value)?,
+                Field::PortkeyProvider => self.portkey_provider = rules::header_text("portkey_provider", value)?,
+                Field::PortkeyVirtualKey => self.portkey_virtual_key = rules::header_text("portkey_virtual_key", value)?,
+                // OpenRouter's own `session_id` is a text; ours is a number and no model's business.
+                Field::SessionId => member.ours = !value.starts_with('"'),
+                Field::PrivyUserId => {}
+            }
+        }
+        self.members = members;
+        Ok(())
+    }
+
+    fn read_messages(&mut self, value: &str) -> Result<(), ApiError> {
+        let images = messages::check(value)?;
+        self.prompt.images = images.count;
+        self.prompt.image_bytes = images.bytes;
+        self.prompt.bytes += value.len().saturating_sub(images.bytes);
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! `GET /user/api-keys`.
+
+use super::RESOURCE;
+use crate::http::error::ApiError;
+use crate::http::principal::Principal;
+use crate::startup::Services;
+use actix_web::{get, web};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use tollgate_store::api_keys::KeyRow;
+use utoipa::ToSchema;
+
+/// The user's keys
+#[derive(Serialize, ToSchema)]
+pub struct ListApiKeysResponse {
+    status: &'static str,
+    message: String,
+    total_keys: usize,
+    /// Newest first.
+    keys: Vec<ApiKey>,
+    phase4_integration: bool,
+    security_features_enabled: bool,
+}
+
+/// A key
+#[derive(Serialize, ToSchema)]
+pub struct ApiKey {
+    id: i64,
+    /// Its first ten characters: the whole key is not kept.
+    api_key: String,
+    last4: String,
+    key_name: String,
+    environment_tag: String,
+    #[schema(value_type = Object)]
+    scope_permissions: Value,
+    is_active: bool,
+    is_primary: bool,
+    expiration_date: Option<DateTime<Utc>>,
+    /// Whole days, not negative.
+    days_remaining: Option<i64>,
+    max_requests: Option<i64>,
+    requests_used: i64,
+    requests_remaining: Option<i64>,
+    /// At most 100.
+    usage_percentage: Option<f64>,
+    ip_allowlist: Vec<String>,
+    domain_referrers: Vec<String>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    last_used_at: Option<DateTime<Utc>>,
+    security_status: SecurityStatus,
+}
+
+/// What protects a key
+#[derive(Serialize, ToSchema)]
+pub struct SecurityStatus {
+    has_ip_restrictions: bool,
+    has_domain_restrictions: bool,
+    has_expiration: bool,
+    has_usage_limits: bool,
+    last_used_tracking: bool,
+    audit_logging: bool,
+    phase4_enhanced: bool,
+}
+
+/// List the keys
+#[utoipa::path(tag = "api keys", responses(
+    (status = 200, description = "The keys", body = ListApiKeysResponse),
+    (status = 401, description = "No valid key"),
+    (status = 403, description = "The key may not read keys"),
+))]
+#[get("/user/api-keys")]
+pub async fn list_api_keys(
+    services: web::Data<Services>,
+    principal: Principal,
+) -> Result<web::Json<ListApiKeysResponse>, ApiError> {
+    principal.require("read", RESOURCE)?;
+    let rows = services.actors.identity.list_keys(principal.0.user).await?;
+    let now = services.clock.now();
+    let keys: Vec<ApiKey> = rows.into_iter().map(|row| ApiKey::of(row, now)).collect();
+    Ok(web::Json(ListApiKeysResponse {
+        status: "success",
+        message: format!("Retrieved {} API keys", keys.len()),
+        total_keys: keys.len(),
+        keys,
+        phase4_integration: true,
+        security_features_enabled: true,
+    }))
+}
+
+impl ApiKey {
+    fn of(row: KeyRow, now: DateTime<Utc>) -> Self {
+        let security_status = SecurityStatus {
+            has_ip_restrictions: !row.ip_allowlist.is_empty(),
+            has_domain_restrictions: !row.domain_referrers.is_empty(),
+            has_expiration: row.expiration_date.is_some(),
+            has_usage_limits: row.max_requests.is_some(),
+            last_used_tracking: true,
+            audit_logging: true,
+            phase4_enhanced: true,
+        };
+        Self {
+            id: row.id,
+            api_key: row.masked,
+            last4: row.last4,
+            key_name: row.key_name,
+            environment_tag: row.environment_tag,
+            scope_permissions: row.scope_permissions,
+            is_active: row.is_active,
+            is_primary: row.is_primary,
+            expiration_date: row.expiration_date,
+            days_remaining: row.expiration_date.map(|end| (end - now).num_days().max(0)),
+            max_requests: row.max_requests,
+            requests_used: row.requests_used,
+            requests_remaining: row.max_requests.map(|most| most.saturating_sub(row.requests_used).max(0)),
+            usage_percentage: row.max_requests.map(|most| percentage(row.requests_used, most)),
+            ip_allowlist: row.ip_allowlist,
+            domain_referrers: row.domain_referrers,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            last_used_at: row.last_used_at,
+            security_status,
+        }
+    }
+}
+
+/// In hundredths of a percent, so that no float decides.
+fn percentage(used: i64, most: i64) -> f64 {
+    let hundredths = used.max(0).saturating_mul(10_000).checked_div(most).unwrap_or(0).min(10_000);
+    i32::try_from(hundredths).map_or(100.0, |hundredths| f64::from(hundredths) / 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percentage;
+
+    #[test]
+    fn a_percentage_is_at_most_a_hundred() {
+        assert_eq!((percentage(0, 3), percentage(1, 3), percentage(3, 3), percentage(9, 3)), (0.0, 33.33, 100.0, 100.0));
+        assert_eq!(percentage(i64::MAX, 1), 100.0);
+    }
+}

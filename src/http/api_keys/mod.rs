@@ -1,0 +1,12 @@
+//! The doors of a user's own keys.
+
+mod create;
+mod delete;
+mod list;
+
+pub use create::{__path_create_api_key, create_api_key};
+pub use delete::{__path_delete_api_key, delete_api_key};
+pub use list::{__path_list_api_keys, list_api_keys};
+
+/// What the scopes call these doors.
+const RESOURCE: &str = "api_keys";

@@ -1,0 +1,129 @@
+//! The answers' shapes, for the description of our API. The bodies are joined from text; a test holds them against these.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+/// A list of models. `status`, `total_models` and `models` are there when no gateway was asked for.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelsPage {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub status: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub total_models: Option<u64>,
+    /// The same as `data`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub models: Option<Vec<PublicModel>>,
+    pub data: Vec<PublicModel>,
+    /// After the filter, before paging.
+    pub total: u64,
+    pub returned: u64,
+    pub offset: u64,
+    #[schema(required)]
+    pub limit: Option<u64>,
+    /// A gateway, or `all`.
+    pub gateway: String,
+    pub note: String,
+    /// Always false.
+    pub include_huggingface: bool,
+    /// When the list was fetched.
+    pub timestamp: DateTime<Utc>,
+}
+
+/// A model as its gateway describes it.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PublicModel {
+    /// What a call's `model` is: `developer/model`, as a rule.
+    #[schema(example = "openai/gpt-4o")]
+    pub id: String,
+    #[schema(required)]
+    pub canonical_slug: Option<String>,
+    #[schema(required)]
+    pub hugging_face_id: Option<String>,
+    pub name: String,
+    /// Unix seconds.
+    #[schema(required)]
+    pub created: Option<i64>,
+    #[schema(required)]
+    pub description: Option<String>,
+    /// Tokens; 0 when unknown.
+    pub context_length: i64,
+    #[schema(required)]
+    pub architecture: Option<Map<String, Value>>,
+    /// The gateway's prices: dollars per token (`request`, `image`, `web_search`: per piece) as decimal strings; null when unknown.
+    pub pricing: Map<String, Value>,
+    #[schema(required)]
+    pub top_provider: Option<Map<String, Value>>,
+    #[schema(required)]
+    pub per_request_limits: Option<Map<String, Value>>,
+    pub supported_parameters: Vec<Value>,
+    pub default_parameters: Map<String, Value>,
+    #[schema(required)]
+    pub provider_slug: Option<String>,
+    #[schema(required)]
+    pub provider_site_url: Option<String>,
+    #[schema(required)]
+    pub model_logo_url: Option<String>,
+    #[schema(example = "openrouter")]
+    pub source_gateway: String,
+    pub charged_pricing: ChargedPricing,
+}
+
+/// What a call costs: dollars per token (`request`, `image`: per piece) as decimal strings. A line that is missing costs what
+/// its whole does.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChargedPricing {
+    #[schema(example = "0.0000025")]
+    pub prompt: String,
+    #[schema(example = "0.00001")]
+    pub completion: String,
+    pub request: String,
+    pub image: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub internal_reasoning: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub input_cache_read: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub input_cache_write: Option<String>,
+}
+
+/// OpenAI's list of models.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelObjectList {
+    #[schema(example = "list")]
+    pub object: String,
+    pub data: Vec<ModelObject>,
+}
+
+/// OpenAI's model, with what a caller wants to know beside.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelObject {
+    #[schema(example = "openai/gpt-4o")]
+    pub id: String,
+    #[schema(example = "model")]
+    pub object: String,
+    /// Unix seconds; 0 when unknown.
+    pub created: i64,
+    pub owned_by: String,
+    #[schema(required)]
+    pub name: Option<String>,
+    /// Tokens; 0 when unknown.
+    pub context_length: i64,
+    #[schema(required)]
+    pub max_completion_tokens: Option<i64>,
+    #[schema(required)]
+    pub pricing: Option<Map<String, Value>>,
+    pub charged_pricing: ChargedPricing,
+}

@@ -1,0 +1,77 @@
+//! Who is calling: one principal, whatever the door.
+//!
+//! A handler that takes a [`Principal`] is reached only by callers whose key passed every check of the contract.
+
+mod admin;
+pub mod allow_lists;
+pub mod bearer;
+pub mod client_address;
+mod refusals;
+
+pub use admin::AdminPrincipal;
+pub use client_address::ClientAddress;
+pub(super) use refusals::of_ledger;
+
+use crate::http::error::ApiError;
+use crate::startup::Services;
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, web};
+use futures_util::future::LocalBoxFuture;
+use std::sync::Arc;
+use tollgate_actors::identity::Caller;
+use tollgate_actors::identity::checks::{self, Origin};
+
+/// A caller with a key that may be used, from there, now.
+pub struct Principal(pub Arc<Caller>);
+
+impl Principal {
+    /// May the key do this verb to this resource?
+    ///
+    /// # Errors
+    /// 403.
+    pub fn require(&self, verb: &str, resource: &str) -> Result<(), ApiError> {
+        if self.0.scopes.allow(verb, resource) { Ok(()) } else { Err(insufficient(verb, resource)) }
+    }
+}
+
+/// 403 in the contract's words.
+pub fn insufficient(verb: &str, resource: &str) -> ApiError {
+    ApiError::forbidden(format!("Insufficient permissions to {verb} {}", resource.replace('_', " ")))
+}
+
+impl FromRequest for Principal {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let key = bearer::presented(request.headers()).ok_or_else(missing)?;
+            authenticate(&request, key).await.map(Self)
+        })
+    }
+}
+
+fn missing() -> ApiError {
+    ApiError::unauthorized("Not authenticated")
+}
+
+fn services(request: &HttpRequest) -> Result<web::Data<Services>, ApiError> {
+    let found = request.app_data::<web::Data<Services>>().cloned();
+    found.ok_or_else(|| ApiError::internal(&std::io::Error::other("the app has no Services")))
+}
+
+/// The caller with this key, if every check lets them through.
+async fn authenticate(request: &HttpRequest, key: &str) -> Result<Arc<Caller>, ApiError> {
+    let services = services(request)?;
+    let identity = &services.actors.identity;
+    let caller = identity.find_key(key).await?;
+    let site = if caller.domains.is_some() { allow_lists::site(request.headers()) } else { None };
+    let origin = Origin { address: ClientAddress::of(request).0, site: site.as_deref() };
+    checks::check(&caller, origin, services.clock.now())?;
+    identity.seen(&caller);
+    Ok(caller)
+}
+
+#[cfg(test)]
+mod tests;

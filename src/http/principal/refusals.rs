@@ -1,0 +1,53 @@
+//! How identity's refusals look at the doors: the contract's texts and statuses.
+
+use crate::http::error::ApiError;
+use std::time::Duration;
+use tollgate_actors::identity::IdentityError;
+use tollgate_actors::identity::checks::Refusal;
+use tollgate_actors::ledger::LedgerError;
+
+const RETRY_SOON: Duration = Duration::from_secs(1);
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let text = refusal.to_string();
+        match refusal {
+            Refusal::Inactive | Refusal::Expired => Self::unauthorized(text),
+            // Waiting does not help: the cap is for the key's life.
+            Refusal::RequestCap => Self::too_many_requests(text, None).with_header("x-should-retry", "false"),
+            Refusal::Address | Refusal::Domain => Self::forbidden(text),
+        }
+    }
+}
+
+impl From<IdentityError> for ApiError {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::UnknownKey => Self::unauthorized("Invalid API key"),
+            IdentityError::UnknownUser => Self::not_found("User not found"),
+            IdentityError::UnknownPlan(plan) => Self::bad_request(format!("Plan {plan} not found")),
+            IdentityError::UsernameTaken => Self::bad_request("Username already taken"),
+            IdentityError::EmailTaken => Self::bad_request("User with this email already exists"),
+            IdentityError::KeyNameTaken => {
+                Self::bad_request("Key name already exists for this user. Please choose a different name.")
+            }
+            IdentityError::GrantTooLarge(most) => Self::bad_request(format!("Initial credits must be at most {most}")),
+            IdentityError::TooManyRegistrations { retry_after } => {
+                Self::too_many_requests("Too many registrations from this address", Some(retry_after))
+            }
+            IdentityError::RequestCap => Refusal::RequestCap.into(),
+            IdentityError::Ledger(error) => of_ledger(error),
+            error @ (IdentityError::Overloaded | IdentityError::Unavailable) => Self::unavailable(RETRY_SOON).with_cause(&error),
+            error @ IdentityError::Defect(_) => Self::internal(&error),
+        }
+    }
+}
+
+/// The failures of a credit or of reading a balance; what a hold is refused for is the completion's to tell.
+pub(in crate::http) fn of_ledger(error: LedgerError) -> ApiError {
+    match error {
+        LedgerError::Conflict(_) => ApiError::conflict("This operation was made before with another content"),
+        LedgerError::Overloaded | LedgerError::Unavailable => ApiError::unavailable(RETRY_SOON).with_cause(&error),
+        LedgerError::Insufficient { .. } | LedgerError::Unknown(_) => ApiError::internal(&error),
+    }
+}

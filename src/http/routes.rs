@@ -1,0 +1,51 @@
+//! All routes. Each carries its description: what is listed here is in `/openapi.json`.
+
+use super::{admin, api_keys, balance, docs, health, metrics, models, openapi, register, root, transactions};
+use actix_web::web;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+/// Registers everything.
+pub fn all(config: &mut ServiceConfig<'_>) {
+    house(config);
+    users(config);
+    operator(config);
+    catalogue(config);
+}
+
+/// For those who run the server.
+fn house(config: &mut ServiceConfig<'_>) {
+    config
+        .service(root::root)
+        .service(health::health)
+        .service(health::ready)
+        .service(metrics::metrics)
+        .service(openapi::openapi_json)
+        .service(docs::docs)
+        .service(docs::docs_file);
+}
+
+/// What can be called.
+fn catalogue(config: &mut ServiceConfig<'_>) {
+    config
+        .app_data(web::Data::new(models::Shelf::default()))
+        .service(models::models)
+        .service(models::catalog_models)
+        .service(models::v1_models)
+        .service(models::v1_model);
+}
+
+/// For those who call: who they are and what they have.
+fn users(config: &mut ServiceConfig<'_>) {
+    config
+        .service(register::register)
+        .service(api_keys::create_api_key)
+        .service(api_keys::list_api_keys)
+        .service(api_keys::delete_api_key)
+        .service(balance::balance)
+        .service(transactions::credit_transactions);
+}
+
+/// For the operator.
+fn operator(config: &mut ServiceConfig<'_>) {
+    config.service(admin::add_credits).service(admin::set_limit).service(admin::assign_plan);
+}

@@ -1,0 +1,112 @@
+//! The HTTP server around the routes: sockets, limits, middlewares.
+
+use super::fallback::{Allowed, unknown_route};
+use super::frame::{self, Frame};
+use super::limits::BodyLimits;
+use super::openapi::Document;
+use super::root::RootPage;
+use super::{cors, routes};
+use crate::adapters::Gateways;
+use crate::startup::Services;
+use actix_web::body::MessageBody;
+use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+use anyhow::Context;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::net::TcpSocket;
+use utoipa_actix_web::AppExt;
+
+/// Connections that the kernel keeps for us; it cuts this to its own `somaxconn`.
+const BACKLOG: u32 = 4_096;
+
+/// For a client that does not close its side after our last answer.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Threads for blocking calls, of each HTTP worker. Nothing of a chat completion blocks.
+const BLOCKING_THREADS: usize = 8;
+
+/// Binds the address.
+///
+/// # Errors
+/// One line that names the setting: the address is taken or not ours.
+pub fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    listen(address).map_err(|error| {
+        let reason = match error.kind() {
+            io::ErrorKind::AddrInUse => "another program listens there".to_owned(),
+            io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+            io::ErrorKind::PermissionDenied => "this user may not listen there".to_owned(),
+            _ => error.to_string(),
+        };
+        anyhow::anyhow!("BIND_ADDR: got \"{address}\", wants a free address ({reason})")
+    })
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
+    // A restart must not wait for the kernel to forget the last server's connections.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+/// Starts serving all routes. The returned server must be polled.
+///
+/// # Errors
+/// The listener can't be registered.
+pub fn serve(listener: TcpListener, services: &web::Data<Services>) -> anyhow::Result<Server> {
+    let settings = &services.settings;
+    let (server, timeouts) = (&settings.server, settings.timeouts);
+    let services = services.clone();
+    let factory = move || app(&services);
+    let server = HttpServer::new(factory)
+        .workers(server.workers)
+        .max_connections(server.connections_max)
+        .worker_max_blocking_threads(BLOCKING_THREADS)
+        .client_request_timeout(timeouts.head)
+        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+        .keep_alive(timeouts.keep_alive)
+        .shutdown_timeout(timeouts.drain.as_secs().max(1))
+        .disable_signals()
+        .listen(listener)
+        .context("the listener can't be served")?;
+    Ok(server.run())
+}
+
+/// One worker's app: its own upstream clients, its own counters.
+fn app(
+    services: &web::Data<Services>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody + use<>>,
+        Error = actix_web::Error,
+        InitError = (),
+    > + use<>,
+> {
+    let settings = &services.settings;
+    let frame = Frame::new(rand::random());
+    let (app, api) = App::new().into_utoipa_app().openapi(super::openapi::base()).configure(routes::all).split_for_parts();
+    app.app_data(services.clone())
+        .app_data(web::Data::new(gateways(services)))
+        .app_data(BodyLimits { bytes: settings.limits.body_bytes_max, deadline: settings.timeouts.body })
+        .app_data(web::Data::new(Document::of(&api)))
+        .app_data(web::Data::new(RootPage::of(&api)))
+        .app_data(web::Data::new(Allowed::of(&api)))
+        .default_service(web::to(unknown_route))
+        .wrap(cors::cors(&settings.server.cors_origins))
+        .wrap(from_fn(move |request, next| frame::frame(Rc::clone(&frame), request, next)))
+}
+
+/// Built on the worker's own thread. The same settings were tried at the start, so this does not fail.
+fn gateways(services: &Services) -> Gateways {
+    let settings = &services.settings;
+    Gateways::build(&settings.adapter_gateways(), settings.adapter_timeouts(), &services.clock).unwrap_or_else(|error| {
+        tracing::error!(%error, "a worker has no model gateways");
+        Gateways::of(Vec::new())
+    })
+}

@@ -1,0 +1,71 @@
+//! Who stops before whom.
+//!
+//! Readiness goes, nothing new is accepted, running answers end (`DRAIN_TIMEOUT`); then the actors, those who ask before
+//! those who answer; then their threads, the pool, the I/O runtime. Each has a limit: the end comes in any case.
+
+use crate::startup::Parts;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// For tasks that outlive their request (a settle whose client has left) once all answers are out.
+const TASKS_LIMIT: Duration = Duration::from_secs(10);
+/// For each actor to write down what it holds.
+const ACTORS_LIMIT: Duration = Duration::from_secs(10);
+/// For the arbiter threads and the I/O runtime, which have nothing left to do.
+const THREADS_LIMIT: Duration = Duration::from_secs(5);
+
+/// How the end went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Nothing was cut off.
+    Clean,
+    /// Something did not end within its limit; the log says what.
+    CutOff,
+}
+
+/// Stops everything in order. The server must be polled meanwhile.
+pub(crate) async fn drain(parts: Parts) -> Drained {
+    let Parts { server, services, arbiters, io, .. } = parts;
+    services.readiness.set(false);
+    tracing::info!("draining");
+    // Closes idle connections, and each other one after its answer.
+    server.stop(true).await;
+    let tasks = services.tasks.drain(TASKS_LIMIT).await;
+    if tasks.abandoned > 0 {
+        tracing::warn!(tasks = tasks.abandoned, "tasks were cut off");
+    }
+    let actors = services.actors.drain(ACTORS_LIMIT).await;
+    let threads = arbiters.stop(THREADS_LIMIT).await;
+    if !threads {
+        tracing::warn!("an actors' thread did not end in time");
+    }
+    services.store.close();
+    // A blocking wait, which an async context does not allow: so on a thread of its own.
+    let ended = tokio::task::spawn_blocking(move || io.shutdown_timeout(THREADS_LIMIT)).await;
+    tracing::info!("stopped");
+    if tasks.abandoned == 0 && actors && threads && ended.is_ok() { Drained::Clean } else { Drained::CutOff }
+}
+
+/// SIGTERM and SIGINT of this process.
+pub struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// From now on they end the process no more by themselves.
+    ///
+    /// # Errors
+    /// Outside a tokio runtime, or when the kernel refuses.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next of them.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

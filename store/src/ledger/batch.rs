@@ -1,0 +1,221 @@
+//! The batch statement's binds.
+//!
+//! A query of its own kind rather than `sql_query`, because diesel prepares that one anew each time; this one is
+//! planned once for a connection.
+
+use super::chain::Link;
+use super::rows::{Batch, ChainHead};
+use chrono::{DateTime, Utc};
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::result::QueryResult;
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use uuid::Uuid;
+
+const SQL: &str = include_str!("batch.sql");
+
+macro_rules! batch_write {
+    ($($field:ident: $rust:ty => $sql:ty,)*) => {
+        /// The statement with its columns; the fields stand in the order of the `?` in `batch.sql`.
+        #[derive(Debug)]
+        pub struct BatchWrite<'a> {
+            $($field: $rust,)*
+            lifetime: std::marker::PhantomData<&'a ()>,
+        }
+
+        impl QueryId for BatchWrite<'_> {
+            type QueryId = BatchWrite<'static>;
+            const HAS_STATIC_QUERY_ID: bool = true;
+        }
+
+        impl QueryFragment<Pg> for BatchWrite<'_> {
+            fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+                let statement = SQL.split_once("WITH ").map_or(SQL, |(_, statement)| statement);
+                let mut pieces = statement.split('?');
+                out.push_sql("WITH ");
+                $(
+                    out.push_sql(pieces.next().unwrap_or_default());
+                    out.push_bind_param::<$sql, _>(&self.$field)?;
+                )*
+                out.push_sql(pieces.next().unwrap_or_default());
+                Ok(())
+            }
+        }
+    };
+}
+
+batch_write! {
+    slot: i32 => Integer,
+    number: i64 => BigInt,
+    at: DateTime<Utc> => Timestamptz,
+
+    account_id: Vec<i64> => Array<BigInt>,
+    account_posted: Vec<i64> => Array<BigInt>,
+    account_held: Vec<i64> => Array<BigInt>,
+    account_posted_delta: Vec<i64> => Array<BigInt>,
+    account_held_delta: Vec<i64> => Array<BigInt>,
+
+    opened_id: Vec<Uuid> => Array<SqlUuid>,
+    opened_account: Vec<i64> => Array<BigInt>,
+    opened_asked: Vec<i64> => Array<BigInt>,
+    opened_amount: Vec<i64> => Array<BigInt>,
+    opened_state: Vec<i16> => Array<SmallInt>,
+    opened_expires_at: Vec<DateTime<Utc>> => Array<Timestamptz>,
+
+    closed_id: Vec<Uuid> => Array<SqlUuid>,
+    closed_amount: Vec<i64> => Array<BigInt>,
+    closed_from: Vec<i16> => Array<SmallInt>,
+    closed_to: Vec<i16> => Array<SmallInt>,
+    closed_charged: Vec<Option<i64>> => Array<Nullable<BigInt>>,
+    closed_debt: Vec<Option<i64>> => Array<Nullable<BigInt>>,
+
+    operation_id: Vec<Uuid> => Array<SqlUuid>,
+    operation_kind: Vec<&'a str> => Array<Text>,
+    operation_hash: Vec<&'a [u8]> => Array<Binary>,
+    operation_credits: Vec<i64> => Array<BigInt>,
+    operation_held: Vec<i64> => Array<BigInt>,
+    operation_debt: Vec<i64> => Array<BigInt>,
+
+    transfer_ordinal: Vec<i32> => Array<Integer>,
+    transfer_kind: Vec<&'a str> => Array<Text>,
+    transfer_debit: Vec<i64> => Array<BigInt>,
+    transfer_credit: Vec<i64> => Array<BigInt>,
+    transfer_amount: Vec<i64> => Array<BigInt>,
+    transfer_reference: Vec<Uuid> => Array<SqlUuid>,
+    transfer_user: Vec<i64> => Array<BigInt>,
+    transfer_balance_after: Vec<i64> => Array<BigInt>,
+    transfer_description: Vec<&'a str> => Array<Text>,
+
+    usage_ordinal: Vec<i32> => Array<Integer>,
+    usage_hold: Vec<Uuid> => Array<SqlUuid>,
+    usage_user: Vec<i64> => Array<BigInt>,
+    usage_key: Vec<i64> => Array<BigInt>,
+    usage_model: Vec<&'a str> => Array<Text>,
+    usage_gateway: Vec<&'a str> => Array<Text>,
+    usage_prompt: Vec<i64> => Array<BigInt>,
+    usage_completion: Vec<i64> => Array<BigInt>,
+    usage_cache_read: Vec<i64> => Array<BigInt>,
+    usage_cache_write: Vec<i64> => Array<BigInt>,
+    usage_reasoning: Vec<i64> => Array<BigInt>,
+    usage_cost: Vec<i64> => Array<BigInt>,
+    usage_balance_after: Vec<i64> => Array<BigInt>,
+    usage_latency_ms: Vec<i32> => Array<Integer>,
+    usage_estimated: Vec<bool> => Array<Bool>,
+    usage_streamed: Vec<bool> => Array<Bool>,
+    usage_finish_reason: Vec<&'a str> => Array<Text>,
+
+    chain_previous: Vec<Vec<u8>> => Array<Binary>,
+    chain_hash: Vec<Vec<u8>> => Array<Binary>,
+    chain_transfers: Vec<i32> => Array<Integer>,
+    chain_usage: Vec<i32> => Array<Integer>,
+
+    changed_due: i64 => BigInt,
+    opened_due: i64 => BigInt,
+    closed_due: i64 => BigInt,
+    noted_due: i64 => BigInt,
+}
+
+/// Lays the batch out as columns and hashes its history onto the chain. The new head is valid once this is committed.
+#[must_use]
+pub fn lay_out<'a>(batch: &'a Batch, slot: i32, head: &ChainHead, at: DateTime<Utc>) -> (BatchWrite<'a>, ChainHead) {
+    let next = chain(batch, slot, head, at);
+    let links = usize::from(batch.has_history());
+    let accounts = &batch.accounts;
+    let (opened, closed, operations) = (&batch.opened, &batch.closed, &batch.operations);
+    let (transfers, usage) = (&batch.transfers, &batch.usage);
+    let write = BatchWrite {
+        slot,
+        number: next.batch,
+        at,
+        account_id: column(accounts, |change| change.before.id),
+        account_posted: column(accounts, |change| change.before.posted),
+        account_held: column(accounts, |change| change.before.held),
+        account_posted_delta: column(accounts, |change| change.posted_delta),
+        account_held_delta: column(accounts, |change| change.held_delta),
+        opened_id: column(opened, |hold| hold.id),
+        opened_account: column(opened, |hold| hold.account_id),
+        opened_asked: column(opened, |hold| hold.asked),
+        opened_amount: column(opened, |hold| hold.amount),
+        opened_state: column(opened, |hold| hold.state.code()),
+        opened_expires_at: column(opened, |hold| hold.expires_at),
+        closed_id: column(closed, |hold| hold.id),
+        closed_amount: column(closed, |hold| hold.amount),
+        closed_from: column(closed, |hold| hold.from.code()),
+        closed_to: column(closed, |hold| hold.to.code()),
+        closed_charged: column(closed, |hold| hold.charged),
+        closed_debt: column(closed, |hold| hold.debt),
+        operation_id: column(operations, |operation| operation.id),
+        operation_kind: column(operations, |operation| operation.kind.as_str()),
+        operation_hash: column(operations, |operation| operation.body_hash.as_slice()),
+        operation_credits: column(operations, |operation| operation.credits_after),
+        operation_held: column(operations, |operation| operation.held_after),
+        operation_debt: column(operations, |operation| operation.debt_after),
+        transfer_ordinal: ordinals(transfers.len()),
+        transfer_kind: column(transfers, |transfer| transfer.kind.as_ref()),
+        transfer_debit: column(transfers, |transfer| transfer.debit_account),
+        transfer_credit: column(transfers, |transfer| transfer.credit_account),
+        transfer_amount: column(transfers, |transfer| transfer.amount),
+        transfer_reference: column(transfers, |transfer| transfer.reference),
+        transfer_user: column(transfers, |transfer| transfer.user_id),
+        transfer_balance_after: column(transfers, |transfer| transfer.balance_after),
+        transfer_description: column(transfers, |transfer| transfer.description.as_str()),
+        usage_ordinal: ordinals(usage.len()),
+        usage_hold: column(usage, |record| record.hold_id),
+        usage_user: column(usage, |record| record.user_id),
+        usage_key: column(usage, |record| record.api_key_id),
+        usage_model: column(usage, |record| record.model.as_str()),
+        usage_gateway: column(usage, |record| record.gateway.as_ref()),
+        usage_prompt: column(usage, |record| record.prompt_tokens),
+        usage_completion: column(usage, |record| record.completion_tokens),
+        usage_cache_read: column(usage, |record| record.cache_read_tokens),
+        usage_cache_write: column(usage, |record| record.cache_write_tokens),
+        usage_reasoning: column(usage, |record| record.reasoning_tokens),
+        usage_cost: column(usage, |record| record.cost),
+        usage_balance_after: column(usage, |record| record.balance_after),
+        usage_latency_ms: column(usage, |record| record.latency_ms),
+        usage_estimated: column(usage, |record| record.estimated),
+        usage_streamed: column(usage, |record| record.streamed),
+        usage_finish_reason: column(usage, |record| record.finish_reason.as_str()),
+        chain_previous: vec![head.hash.to_vec(); links],
+        chain_hash: vec![next.hash.to_vec(); links],
+        chain_transfers: vec![number(transfers.len()); links],
+        chain_usage: vec![number(usage.len()); links],
+        changed_due: i64::from(number(accounts.len())),
+        opened_due: i64::from(number(opened.len())),
+        closed_due: i64::from(number(closed.len())),
+        noted_due: i64::from(number(operations.len())),
+        lifetime: std::marker::PhantomData,
+    };
+    (write, next)
+}
+
+/// The head after the batch; the same head when there is no history in it.
+fn chain(batch: &Batch, slot: i32, head: &ChainHead, at: DateTime<Utc>) -> ChainHead {
+    if !batch.has_history() {
+        return *head;
+    }
+    let mut link = Link::new(slot, head, at.timestamp_micros());
+    for (ordinal, transfer) in (0..).zip(&batch.transfers) {
+        link.transfer(ordinal, transfer);
+    }
+    for (ordinal, usage) in (0..).zip(&batch.usage) {
+        link.usage(ordinal, usage);
+    }
+    for operation in &batch.operations {
+        link.operation(operation);
+    }
+    link.finish(head)
+}
+
+fn column<'a, R, T>(rows: &'a [R], field: impl Fn(&'a R) -> T) -> Vec<T> {
+    rows.iter().map(field).collect()
+}
+
+fn ordinals(count: usize) -> Vec<i32> {
+    (0..number(count)).collect()
+}
+
+/// Batches are bounded far below `i32::MAX`.
+fn number(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,84 @@
+//! The hash chain over history: what the writer computes is what `verify` recomputes.
+//!
+//! A link covers every field of every transfer, usage record and operation of its batch, in order. Fields are length-prefixed or
+//! of fixed width, so that no two batches share an encoding.
+
+use super::rows::{ChainHead, OperationRow, Transfer, Usage};
+use sha2::{Digest, Sha256};
+
+/// Hashes one batch onto the head.
+#[derive(Debug)]
+pub struct Link {
+    hasher: Sha256,
+}
+
+impl Link {
+    /// Starts the link of that slot's next batch, at that time (microseconds since 1970, as PostgreSQL keeps it).
+    #[must_use]
+    pub fn new(slot: i32, head: &ChainHead, created_at_us: i64) -> Self {
+        let mut hasher = Sha256::new();
+        hasher.update(head.hash);
+        hasher.update(slot.to_be_bytes());
+        hasher.update(head.batch.saturating_add(1).to_be_bytes());
+        hasher.update(created_at_us.to_be_bytes());
+        Self { hasher }
+    }
+
+    pub fn transfer(&mut self, ordinal: i32, transfer: &Transfer) {
+        self.hasher.update(b"T");
+        self.hasher.update(ordinal.to_be_bytes());
+        self.numbers([transfer.debit_account, transfer.credit_account, transfer.amount, transfer.user_id, transfer.balance_after]);
+        self.hasher.update(transfer.reference.as_bytes());
+        self.text(&transfer.kind);
+        self.text(&transfer.description);
+    }
+
+    pub fn usage(&mut self, ordinal: i32, usage: &Usage) {
+        self.hasher.update(b"U");
+        self.hasher.update(ordinal.to_be_bytes());
+        self.hasher.update(usage.hold_id.as_bytes());
+        self.numbers([
+            usage.user_id,
+            usage.api_key_id,
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            usage.cache_read_tokens,
+            usage.cache_write_tokens,
+            usage.reasoning_tokens,
+            usage.cost,
+            usage.balance_after,
+            i64::from(usage.latency_ms),
+            i64::from(usage.estimated),
+            i64::from(usage.streamed),
+        ]);
+        self.text(&usage.model);
+        self.text(&usage.gateway);
+        self.text(&usage.finish_reason);
+    }
+
+    /// Operations come in the order of their ids.
+    pub fn operation(&mut self, operation: &OperationRow) {
+        self.hasher.update(b"O");
+        self.hasher.update(operation.id.as_bytes());
+        self.text(&operation.kind);
+        self.numbers([operation.credits_after, operation.held_after, operation.debt_after]);
+        self.hasher.update(&operation.body_hash);
+    }
+
+    /// The new head.
+    #[must_use]
+    pub fn finish(self, head: &ChainHead) -> ChainHead {
+        ChainHead { batch: head.batch.saturating_add(1), hash: self.hasher.finalize().into() }
+    }
+
+    fn numbers<const N: usize>(&mut self, numbers: [i64; N]) {
+        for number in numbers {
+            self.hasher.update(number.to_be_bytes());
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.hasher.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
+        self.hasher.update(text.as_bytes());
+    }
+}

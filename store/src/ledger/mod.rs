@@ -1,0 +1,32 @@
+//! The ledger's tables. Only a [`Writer`] changes them; everyone may read.
+//!
+//! `batch.sql` writes a whole batch in one statement; `writer.rs` decides when it may be believed, `instances.rs` says who
+//! is alive, `chain.rs` makes history tamper-evident, `verify.rs` proves that the books balance.
+
+mod batch;
+mod chain;
+mod instances;
+mod rows;
+mod verify;
+mod writer;
+
+pub use instances::{DueHold, due_holds, ensure_partitions, extend_holds};
+pub use rows::{
+    AccountChange, AccountRow, Batch, ChainHead, ClosedHold, HoldRow, HoldState, NewHold, OperationRow, Transfer, Usage,
+};
+pub use verify::{Anchor, VerifyOptions, VerifyReport, verify};
+pub use writer::{House, Truth, WriteError, Writer};
+
+use crate::schema::accounts;
+use crate::{Store, StoreError};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+/// The balances of these accounts; an account that is not there is left out.
+///
+/// # Errors
+/// As the database's.
+pub async fn accounts(store: &Store, ids: &[i64]) -> Result<Vec<AccountRow>, StoreError> {
+    let rows = accounts::table.filter(accounts::id.eq_any(ids)).select(AccountRow::as_select());
+    Ok(rows.load(&mut store.get().await?).await?)
+}

@@ -1,0 +1,27 @@
+//! Everything that Tollgate knows of PostgreSQL: all SQL is in this crate.
+//!
+//! A table is written through one file. A transaction over several concerns (registration, a settle with its usage
+//! record) is one function. Functions take a [`Store`] and give a connection back before they return.
+
+pub mod activity;
+pub mod catalog;
+pub mod error;
+pub mod health;
+pub mod operator;
+pub mod idempotency;
+pub mod identity_changes;
+pub mod ledger;
+pub mod rate_limits;
+pub mod plans;
+pub mod audit;
+pub mod api_keys;
+pub mod transactions;
+pub mod users;
+
+pub mod migrate;
+pub mod pool;
+#[rustfmt::skip]
+pub mod schema;
+
+pub use error::StoreError;
+pub use pool::{Connection, Store, StoreOptions};

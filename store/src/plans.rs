@@ -1,0 +1,167 @@
+//! The four tiers, and who is on which: the tables `plans` and `user_plans`.
+
+use crate::schema::{plans, user_plans, users};
+use crate::{Store, StoreError};
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use serde_json::Value;
+use tollgate_domain::{PlanId, UserId};
+
+/// A tier.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = plans)]
+pub struct PlanRow {
+    pub id: i64,
+    pub plan_type: String,
+    pub name: String,
+    pub description: String,
+    pub daily_request_limit: i64,
+    pub monthly_request_limit: i64,
+    pub daily_token_limit: i64,
+    pub monthly_token_limit: i64,
+    pub price_per_month_nanos: i64,
+    pub yearly_price_nanos: Option<i64>,
+    pub price_per_million_nanos: Option<i64>,
+    pub is_pay_as_you_go: bool,
+    pub max_concurrent_requests: i64,
+    /// A list of strings.
+    pub features: Value,
+    pub is_active: bool,
+}
+
+/// Who is on which plan, and until when.
+#[derive(Clone, Copy, Debug, Queryable, Selectable)]
+#[diesel(table_name = user_plans)]
+pub struct UserPlanRow {
+    pub id: i64,
+    pub user_id: i64,
+    pub plan_id: i64,
+    pub start_date: DateTime<Utc>,
+    /// `None`: without end.
+    pub end_date: Option<DateTime<Utc>>,
+}
+
+/// Why a plan could not be assigned.
+#[derive(Debug, thiserror::Error)]
+pub enum AssignError {
+    #[error("plan {} not found", .0)]
+    UnknownPlan(PlanId),
+    #[error("user {} not found", .0)]
+    UnknownUser(UserId),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<diesel::result::Error> for AssignError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// The active tiers, in their order.
+///
+/// # Errors
+/// As for every statement.
+pub async fn list(store: &Store) -> Result<Vec<PlanRow>, StoreError> {
+    let mut connection = store.get().await?;
+    let active = plans::table.filter(plans::is_active).order(plans::sort_order);
+    Ok(active.select(PlanRow::as_select()).load(&mut connection).await?)
+}
+
+/// One active tier.
+///
+/// # Errors
+/// As for every statement.
+pub async fn find(store: &Store, plan: PlanId) -> Result<Option<PlanRow>, StoreError> {
+    let mut connection = store.get().await?;
+    Ok(active(&mut connection, plan).await?)
+}
+
+/// The user's plan, whether or not it has ended.
+///
+/// # Errors
+/// As for every statement.
+pub async fn of_user(store: &Store, user: UserId) -> Result<Option<(UserPlanRow, PlanRow)>, StoreError> {
+    let mut connection = store.get().await?;
+    let row = user_plans::table
+        .inner_join(plans::table)
+        .filter(user_plans::user_id.eq(user.0).and(user_plans::is_active))
+        .select((UserPlanRow::as_select(), PlanRow::as_select()))
+        .first(&mut connection)
+        .await
+        .optional()?;
+    Ok(row)
+}
+
+/// Puts the user on a plan from `now` to `end`, in place of the one before, and ends the trial.
+///
+/// # Errors
+/// No such active plan, no such user; else as for every statement.
+pub async fn assign(
+    store: &Store,
+    user: UserId,
+    plan: PlanId,
+    now: DateTime<Utc>,
+    end: DateTime<Utc>,
+) -> Result<PlanRow, AssignError> {
+    let mut connection = store.get().await?;
+    connection
+        .transaction(async |connection| {
+            let found = active(connection, plan).await?.ok_or(AssignError::UnknownPlan(plan))?;
+            // Takes the user's row first, so that two assignments at once end up as one after the other.
+            let user_found = diesel::update(users::table.find(user.0))
+                .set((
+                    users::subscription_status.eq("active"),
+                    users::trial_expires_at.eq(None::<DateTime<Utc>>),
+                    users::updated_at.eq(now),
+                ))
+                .execute(connection)
+                .await?;
+            if user_found == 0 {
+                return Err(AssignError::UnknownUser(user));
+            }
+            diesel::update(user_plans::table.filter(user_plans::user_id.eq(user.0).and(user_plans::is_active)))
+                .set(user_plans::is_active.eq(false))
+                .execute(connection)
+                .await?;
+            start(connection, user, plan, now, Some(end)).await?;
+            Ok(found)
+        })
+        .await
+}
+
+/// Puts a new user on the Free plan, without end.
+pub(crate) async fn start_free(
+    connection: &mut AsyncPgConnection,
+    user: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), diesel::result::Error> {
+    let free: i64 = plans::table.filter(plans::plan_type.eq("free")).select(plans::id).first(connection).await?;
+    start(connection, user, PlanId(free), now, None).await
+}
+
+async fn active(connection: &mut AsyncPgConnection, plan: PlanId) -> QueryResult<Option<PlanRow>> {
+    let found = plans::table.filter(plans::id.eq(plan.0).and(plans::is_active));
+    found.select(PlanRow::as_select()).first(connection).await.optional()
+}
+
+async fn start(
+    connection: &mut AsyncPgConnection,
+    user: UserId,
+    plan: PlanId,
+    now: DateTime<Utc>,
+    end: Option<DateTime<Utc>>,
+) -> Result<(), diesel::result::Error> {
+    diesel::insert_into(user_plans::table)
+        .values((
+            user_plans::user_id.eq(user.0),
+            user_plans::plan_id.eq(plan.0),
+            user_plans::start_date.eq(now),
+            user_plans::end_date.eq(end),
+            user_plans::created_at.eq(now),
+        ))
+        .execute(connection)
+        .await?;
+    Ok(())
+}

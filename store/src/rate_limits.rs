@@ -1,0 +1,137 @@
+//! What a key may do in a minute, an hour, a day: the table `rate_limit_configs`.
+//!
+//! A key without a row has the settings' defaults, which are not stored.
+
+use crate::schema::rate_limit_configs;
+use crate::{Store, StoreError, audit};
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection, RunQueryDsl};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tollgate_domain::{KeyId, UserId};
+
+/// A key's limits: requests and tokens per window, requests in one burst, requests at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Queryable, Selectable, Serialize, Deserialize)]
+#[diesel(table_name = rate_limit_configs)]
+pub struct RateLimits {
+    pub requests_per_minute: i64,
+    pub requests_per_hour: i64,
+    pub requests_per_day: i64,
+    pub tokens_per_minute: i64,
+    pub tokens_per_hour: i64,
+    pub tokens_per_day: i64,
+    #[diesel(column_name = burst_limit)]
+    pub burst: i64,
+    #[diesel(column_name = concurrency_limit)]
+    pub concurrency: i64,
+}
+
+/// New limits; `None` keeps what the key has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewLimits {
+    pub requests_per_minute: i64,
+    pub requests_per_hour: i64,
+    pub requests_per_day: i64,
+    pub tokens_per_minute: i64,
+    pub tokens_per_hour: i64,
+    pub tokens_per_day: i64,
+    pub burst: Option<i64>,
+    pub concurrency: Option<i64>,
+}
+
+impl NewLimits {
+    /// The whole of it for a key that has `before`.
+    #[must_use]
+    pub fn over(self, before: RateLimits) -> RateLimits {
+        RateLimits {
+            requests_per_minute: self.requests_per_minute,
+            requests_per_hour: self.requests_per_hour,
+            requests_per_day: self.requests_per_day,
+            tokens_per_minute: self.tokens_per_minute,
+            tokens_per_hour: self.tokens_per_hour,
+            tokens_per_day: self.tokens_per_day,
+            burst: self.burst.unwrap_or(before.burst),
+            concurrency: self.concurrency.unwrap_or(before.concurrency),
+        }
+    }
+}
+
+#[derive(Insertable, AsChangeset)]
+#[diesel(table_name = rate_limit_configs)]
+struct Row {
+    api_key_id: i64,
+    requests_per_minute: i64,
+    requests_per_hour: i64,
+    requests_per_day: i64,
+    tokens_per_minute: i64,
+    tokens_per_hour: i64,
+    tokens_per_day: i64,
+    burst_limit: i64,
+    concurrency_limit: i64,
+    updated_at: DateTime<Utc>,
+}
+
+impl Row {
+    const fn new(key: KeyId, limits: RateLimits, now: DateTime<Utc>) -> Self {
+        Self {
+            api_key_id: key.0,
+            requests_per_minute: limits.requests_per_minute,
+            requests_per_hour: limits.requests_per_hour,
+            requests_per_day: limits.requests_per_day,
+            tokens_per_minute: limits.tokens_per_minute,
+            tokens_per_hour: limits.tokens_per_hour,
+            tokens_per_day: limits.tokens_per_day,
+            burst_limit: limits.burst,
+            concurrency_limit: limits.concurrency,
+            updated_at: now,
+        }
+    }
+}
+
+/// Gives all these keys of the user new limits, with an audit row each, in one transaction. A key without limits of its
+/// own starts from `defaults`.
+///
+/// # Errors
+/// As for every statement; a key that is gone by then is a broken foreign key.
+pub async fn set(
+    store: &Store,
+    user: UserId,
+    keys: &[KeyId],
+    limits: NewLimits,
+    defaults: RateLimits,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let mut connection = store.get().await?;
+    connection
+        .transaction(async |connection| {
+            for &key in keys {
+                let before = rate_limit_configs::table
+                    .find(key.0)
+                    .select(RateLimits::as_select())
+                    .for_update()
+                    .first(connection)
+                    .await
+                    .optional()?;
+                let before = before.unwrap_or(defaults);
+                let after = limits.over(before);
+                let row = Row::new(key, after, now);
+                diesel::insert_into(rate_limit_configs::table)
+                    .values(&row)
+                    .on_conflict(rate_limit_configs::api_key_id)
+                    .do_update()
+                    .set(&row)
+                    .execute(connection)
+                    .await?;
+                let details = json!({
+                    "updated_fields": ["rate_limits"],
+                    "old_values": before,
+                    "new_values": after,
+                    "update_timestamp": now,
+                });
+                audit::append(connection, user, Some(key), "update", details, now).await?;
+            }
+            Ok(())
+        })
+        .await
+}

@@ -1,0 +1,303 @@
+// The migrated database as diesel's types. `deploy/dev/check_schema.py` holds it against the database.
+
+diesel::table! {
+    accounts (id) {
+        id -> Int8,
+        kind -> Text,
+        asset -> Text,
+        user_id -> Nullable<Int8>,
+        slot -> Nullable<Int4>,
+        posted -> Int8,
+        held -> Int8,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    activity (id) {
+        id -> Int8,
+        user_id -> Int8,
+        #[max_length = 100]
+        action -> Varchar,
+        details -> Jsonb,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    activity_batches (id) {
+        id -> Uuid,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    api_key_audit_logs (id) {
+        id -> Int8,
+        user_id -> Int8,
+        api_key_id -> Nullable<Int8>,
+        action -> Text,
+        details -> Jsonb,
+        timestamp -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    api_keys (id) {
+        id -> Int8,
+        user_id -> Int8,
+        key_hash -> Bytea,
+        pepper_version -> Int2,
+        #[max_length = 20]
+        masked -> Varchar,
+        last4 -> Bpchar,
+        #[max_length = 255]
+        key_name -> Varchar,
+        #[max_length = 20]
+        environment_tag -> Varchar,
+        is_primary -> Bool,
+        is_active -> Bool,
+        scope_permissions -> Jsonb,
+        ip_allowlist -> Array<Text>,
+        domain_referrers -> Array<Text>,
+        model_allowlist -> Array<Text>,
+        expiration_date -> Nullable<Timestamptz>,
+        max_requests -> Nullable<Int8>,
+        requests_used -> Int8,
+        last_used_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    catalog_snapshots (gateway) {
+        gateway -> Text,
+        fetched_at -> Timestamptz,
+        models -> Jsonb,
+    }
+}
+
+diesel::table! {
+    holds (id) {
+        id -> Uuid,
+        account_id -> Int8,
+        budget_account_id -> Nullable<Int8>,
+        asked -> Int8,
+        amount -> Int8,
+        state -> Int2,
+        slot -> Int4,
+        charged -> Nullable<Int8>,
+        debt -> Nullable<Int8>,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        closed_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    idempotency_keys (user_id, key) {
+        user_id -> Int8,
+        key -> Text,
+        body_hash -> Bytea,
+        generation_id -> Uuid,
+        streamed -> Bool,
+        status -> Nullable<Int2>,
+        content_type -> Nullable<Text>,
+        body -> Nullable<Bytea>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    identity_changes (id) {
+        id -> Int8,
+        user_id -> Int8,
+        changed_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    instances (slot) {
+        slot -> Int4,
+        epoch -> Int8,
+        name -> Text,
+        started_at -> Timestamptz,
+        heartbeat_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    ledger_batches (slot, batch) {
+        slot -> Int4,
+        batch -> Int8,
+        previous_hash -> Bytea,
+        hash -> Bytea,
+        transfers -> Int4,
+        usage_records -> Int4,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    operations (id) {
+        id -> Uuid,
+        kind -> Text,
+        body_hash -> Bytea,
+        credits_after -> Int8,
+        held_after -> Int8,
+        debt_after -> Int8,
+        slot -> Int4,
+        batch -> Int8,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    plans (id) {
+        id -> Int8,
+        #[max_length = 20]
+        plan_type -> Varchar,
+        #[max_length = 100]
+        name -> Varchar,
+        description -> Text,
+        daily_request_limit -> Int8,
+        monthly_request_limit -> Int8,
+        daily_token_limit -> Int8,
+        monthly_token_limit -> Int8,
+        price_per_month_nanos -> Int8,
+        yearly_price_nanos -> Nullable<Int8>,
+        price_per_million_nanos -> Nullable<Int8>,
+        is_pay_as_you_go -> Bool,
+        max_concurrent_requests -> Int8,
+        features -> Jsonb,
+        is_active -> Bool,
+        sort_order -> Int2,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    rate_limit_configs (api_key_id) {
+        api_key_id -> Int8,
+        requests_per_minute -> Int8,
+        requests_per_hour -> Int8,
+        requests_per_day -> Int8,
+        tokens_per_minute -> Int8,
+        tokens_per_hour -> Int8,
+        tokens_per_day -> Int8,
+        burst_limit -> Int8,
+        concurrency_limit -> Int8,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    transfers (slot, batch, ordinal) {
+        created_at -> Timestamptz,
+        slot -> Int4,
+        batch -> Int8,
+        ordinal -> Int4,
+        kind -> Text,
+        debit_account -> Int8,
+        credit_account -> Int8,
+        amount -> Int8,
+        reference -> Uuid,
+        user_id -> Int8,
+        balance_after -> Int8,
+        description -> Text,
+    }
+}
+
+diesel::table! {
+    usage_records (hold_id) {
+        created_at -> Timestamptz,
+        slot -> Int4,
+        batch -> Int8,
+        ordinal -> Int4,
+        hold_id -> Uuid,
+        user_id -> Int8,
+        api_key_id -> Int8,
+        model -> Text,
+        gateway -> Text,
+        prompt_tokens -> Int8,
+        completion_tokens -> Int8,
+        cache_read_tokens -> Int8,
+        cache_write_tokens -> Int8,
+        reasoning_tokens -> Int8,
+        cost -> Int8,
+        balance_after -> Int8,
+        latency_ms -> Int4,
+        estimated -> Bool,
+        streamed -> Bool,
+        finish_reason -> Text,
+    }
+}
+
+diesel::table! {
+    user_plans (id) {
+        id -> Int8,
+        user_id -> Int8,
+        plan_id -> Int8,
+        start_date -> Timestamptz,
+        end_date -> Nullable<Timestamptz>,
+        is_active -> Bool,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    users (id) {
+        id -> Int8,
+        public_id -> Text,
+        #[max_length = 255]
+        username -> Varchar,
+        #[max_length = 255]
+        email -> Varchar,
+        #[max_length = 50]
+        auth_method -> Varchar,
+        is_active -> Bool,
+        is_admin -> Bool,
+        #[max_length = 50]
+        subscription_status -> Varchar,
+        trial_expires_at -> Nullable<Timestamptz>,
+        trial_used_tokens -> Int8,
+        trial_used_requests -> Int8,
+        #[max_length = 255]
+        name -> Nullable<Varchar>,
+        preferences -> Jsonb,
+        settings -> Jsonb,
+        #[max_length = 255]
+        privy_user_id -> Nullable<Varchar>,
+        pending_grant_nanos -> Nullable<Int8>,
+        registration_date -> Timestamptz,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::joinable!(api_keys -> users (user_id));
+diesel::joinable!(rate_limit_configs -> api_keys (api_key_id));
+diesel::joinable!(user_plans -> users (user_id));
+diesel::joinable!(user_plans -> plans (plan_id));
+
+diesel::allow_tables_to_appear_in_same_query!(
+    accounts,
+    activity,
+    activity_batches,
+    api_key_audit_logs,
+    api_keys,
+    catalog_snapshots,
+    holds,
+    idempotency_keys,
+    identity_changes,
+    instances,
+    ledger_batches,
+    operations,
+    plans,
+    rate_limit_configs,
+    transfers,
+    usage_records,
+    user_plans,
+    users,
+);
