@@ -11,6 +11,7 @@ pub mod shutdown;
 pub mod startup;
 pub mod telemetry;
 
+mod io;
 mod wiring;
 
 /// Chooses rustls' crypto once for the process: with two providers in the tree some clients would panic. The first line of

@@ -40,10 +40,9 @@ pub(crate) async fn drain(parts: Parts) -> Drained {
         tracing::warn!("an actors' thread did not end in time");
     }
     services.store.close();
-    // A blocking wait, which an async context does not allow: so on a thread of its own.
-    let ended = tokio::task::spawn_blocking(move || io.shutdown_timeout(THREADS_LIMIT)).await;
+    let ended = io.stop(THREADS_LIMIT).await;
     tracing::info!("stopped");
-    if tasks.abandoned == 0 && actors && threads && ended.is_ok() { Drained::Clean } else { Drained::CutOff }
+    if tasks.abandoned == 0 && actors && threads && ended { Drained::Clean } else { Drained::CutOff }
 }
 
 /// SIGTERM and SIGINT of this process.

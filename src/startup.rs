@@ -5,6 +5,7 @@ use crate::config::Settings;
 use crate::http::health::HealthBoard;
 use crate::http::starting::Starting;
 use crate::http::{metrics, server};
+use crate::io::IoRuntime;
 use crate::shutdown::{self, Drained};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web;
@@ -13,17 +14,12 @@ use secrecy::ExposeSecret;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tollgate_actors::ports::Clock;
 use tollgate_actors::runtime::{Arbiters, InFlight, Supervision};
 use tollgate_actors::{Actors, ActorsDeps};
 use tollgate_store::migrate::{Direction, migrate};
 use tollgate_store::{Store, StoreOptions};
-
-/// Threads that drive the database's connections. One keeps up with the ledger's writer and the pool; the second is for when
-/// the first is parsing a large answer.
-const IO_THREADS: usize = 2;
 
 const NO_DATABASE: &str = "DATABASE_URL: got nothing, wants the database's address";
 
@@ -71,7 +67,7 @@ pub(crate) struct Parts {
     pub server: ServerHandle,
     pub services: web::Data<Services>,
     pub arbiters: Arbiters,
-    pub io: Runtime,
+    pub io: IoRuntime,
     /// Names of actors that could not be kept alive.
     pub lost: mpsc::UnboundedReceiver<&'static str>,
 }
@@ -92,9 +88,9 @@ impl Application {
     }
 
     async fn start(settings: Settings, deps: Deps, listener: TcpListener, address: SocketAddr) -> anyhow::Result<Self> {
-        let io = io_runtime()?;
+        let io = IoRuntime::start()?;
         let store = open_database(&settings, &io).await?;
-        io.spawn(metrics::fold_forever());
+        io.handle().spawn(metrics::fold_forever());
         let arbiters = Arbiters::start().context("the actors' threads do not start")?;
         let (lose, lost) = mpsc::unbounded_channel();
         let supervision = Supervision {
@@ -161,20 +157,12 @@ fn instance_name(address: SocketAddr) -> String {
     format!("{}/{address}", host.trim())
 }
 
-pub(crate) fn io_runtime() -> anyhow::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(IO_THREADS)
-        .thread_name("io")
-        .enable_all()
-        .build()
-        .context("the I/O runtime does not start")
-}
-
 /// Migrates on the I/O runtime, as diesel's harness wants a multi-thread one; then opens the pool.
-async fn open_database(settings: &Settings, io: &Runtime) -> anyhow::Result<Store> {
+async fn open_database(settings: &Settings, io: &IoRuntime) -> anyhow::Result<Store> {
     let url = settings.database.url.as_ref().context(NO_DATABASE)?;
     let owner = settings.database.admin_url.as_ref().unwrap_or(url).expose_secret().to_owned();
-    let ran = io.spawn(async move { migrate(&owner, Direction::Up).await }).await.context("the migration was cut off")??;
+    let ran =
+        io.handle().spawn(async move { migrate(&owner, Direction::Up).await }).await.context("the migration was cut off")??;
     if !ran.is_empty() {
         tracing::info!(migrations = ran.len(), "database migrated");
     }
@@ -182,7 +170,7 @@ async fn open_database(settings: &Settings, io: &Runtime) -> anyhow::Result<Stor
 }
 
 /// Opens the pool and tries it.
-pub(crate) async fn open_store(settings: &Settings, io: &Runtime) -> anyhow::Result<Store> {
+pub(crate) async fn open_store(settings: &Settings, io: &IoRuntime) -> anyhow::Result<Store> {
     let url = settings.database.url.as_ref().context(NO_DATABASE)?.expose_secret().to_owned();
     let options = StoreOptions { connections_max: settings.database.connections_max, ..StoreOptions::new(url) };
     let store = Store::new(options, io.handle().clone())?;

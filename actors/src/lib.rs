@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod ports;
 pub mod runtime;
 
+use crate::activity::{Activity, ActivityActor, ActivityDeps, ActivityService};
 use crate::catalog::{Catalog, CatalogDeps, CatalogOptions};
 use crate::identity::{Identity, IdentityDeps, IdentityOptions};
 use crate::ledger::{Ledger, LedgerActor, LedgerOptions, LedgerService};
@@ -28,6 +29,8 @@ pub struct Actors {
     pub ledger: Ledger,
     pub identity: Identity,
     pub catalog: Catalog,
+    pub activity: Activity,
+    activity_face: Handle<ActivityActor>,
     ledger_face: Handle<LedgerActor>,
 }
 
@@ -46,7 +49,7 @@ pub struct ActorsOptions {
     pub catalog: CatalogOptions,
     /// This replica's name: the same after a restart, another one for every replica.
     pub instance: String,
-    /// For the ledger's journal and anchors.
+    /// For the ledger's journal and anchors, and the activity's journal.
     pub data_dir: PathBuf,
 }
 
@@ -54,7 +57,7 @@ impl Actors {
     /// Starts all of them, those who are asked before those who ask.
     ///
     /// # Errors
-    /// The ledger's journal can't be opened.
+    /// A journal can't be opened: the ledger's or the activity's.
     pub async fn start(
         arbiters: &Arbiters,
         supervision: &Supervision,
@@ -63,6 +66,9 @@ impl Actors {
     ) -> std::io::Result<Self> {
         let ActorsDeps { store, clock, gateways, rng } = deps;
         let ActorsOptions { identity, catalog, instance, data_dir } = options;
+        let activity_deps = ActivityDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io: store.io().clone() };
+        let activity = activity::start(&arbiters.slow, supervision, activity_deps, &data_dir)?;
+        let ActivityService { activity, actor: activity_face } = activity;
         let ledger_options = LedgerOptions { store: store.clone(), clock: Arc::clone(&clock), instance, data_dir };
         let LedgerService { ledger, actor, ready } = ledger::start(&arbiters.hot, supervision, ledger_options)?;
         if tokio::time::timeout(LEDGER_READY_LIMIT, ready).await.is_err() {
@@ -74,14 +80,15 @@ impl Actors {
         let io = store.io().clone();
         let catalog_deps = CatalogDeps { gateways, archive: Arc::new(store), clock, io };
         let catalog = catalog::start(&arbiters.hot, supervision, catalog_deps, catalog);
-        Ok(Self { ledger, identity, catalog, ledger_face: actor })
+        Ok(Self { ledger, identity, catalog, activity, activity_face, ledger_face: actor })
     }
 
     /// Ends them, those who ask before those who answer. Each has at most `limit`; `false` when one needed more.
     pub async fn drain(&self, limit: Duration) -> bool {
         let identity = ended("identity", self.identity.drain(limit).await);
         let ledger = ended("ledger", self.ledger_face.drain(limit).await);
-        identity && ledger
+        let activity = ended("activity", self.activity_face.drain(limit).await);
+        identity && ledger && activity
     }
 }
 

@@ -5,6 +5,7 @@ use super::demo::demo_secrets;
 use super::environment::{Database, block_on, start_log, variable};
 use super::say;
 use crate::config::{Reader, Settings};
+use crate::io::IoRuntime;
 use crate::startup::open_store;
 use anyhow::{Context, bail};
 use secrecy::ExposeSecret;
@@ -105,7 +106,7 @@ fn read_settings() -> anyhow::Result<Settings> {
 
 /// Starts the actors without gateways, runs the command, and ends them in order.
 async fn with_actors(settings: &Settings, command: AdminCommand) -> anyhow::Result<()> {
-    let io = crate::startup::io_runtime()?;
+    let io = IoRuntime::start()?;
     let store = open_store(settings, &io).await?;
     let arbiters = Arbiters::start()?;
     let supervision = Supervision { policy: RestartPolicy::default(), on_exhausted: Arc::new(|_| {}) };
@@ -121,7 +122,7 @@ async fn with_actors(settings: &Settings, command: AdminCommand) -> anyhow::Resu
     drop(actors);
     arbiters.stop(DRAIN_LIMIT).await;
     store.close();
-    io.shutdown_background();
+    io.stop(DRAIN_LIMIT).await;
     outcome
 }
 

@@ -35,7 +35,8 @@ impl Database {
             return Ok(Self { private: None });
         }
         std::fs::create_dir_all(data_dir).with_context(|| format!("DATA_DIR: can't make {}", data_dir.display()))?;
-        let private = PrivatePostgres::start(data_dir).await.context("DATABASE_URL is not set, and the private PostgreSQL fails")?;
+        let private =
+            PrivatePostgres::start(data_dir).await.context("DATABASE_URL is not set, and the private PostgreSQL fails")?;
         put(settings, private.database_url(), private.admin_url());
         Ok(Self { private: Some(private) })
     }

@@ -148,7 +148,7 @@ impl Relay {
 
 impl Sheet {
     fn is_whole(&self) -> bool {
-        self.received.finished >= self.choices || self.received.reading.is_some_and(|reading| reading.usage.completion > 0 && self.received.finished > 0)
+        self.received.finished >= self.choices
     }
 
     fn take(&mut self, frame: &Frame<'_>) -> Progress {
@@ -238,7 +238,8 @@ impl ChunkHead {
     }
 
     fn usage_chunk(&self, usage: &str, closing: &Closing<'_>) -> Bytes {
-        let text = |known: &Option<String>, other: &str| known.clone().unwrap_or_else(|| serde_json::Value::from(other).to_string());
+        let text =
+            |known: &Option<String>, other: &str| known.clone().unwrap_or_else(|| serde_json::Value::from(other).to_string());
         let (id, model) = (text(&self.id, closing.generation), text(&self.model, closing.model));
         let created = self.created.clone().unwrap_or_else(|| closing.created.to_string());
         let head = format!(

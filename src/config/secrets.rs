@@ -29,7 +29,12 @@ impl SecretSettings {
         Ok(Self {
             admin_api_key: required(env, "ADMIN_API_KEY", is_strong, "at least 24 characters that are hard to guess")?,
             key_pepper: required(env, "KEY_PEPPER", is_pepper_list, PEPPER_WANTS)?,
-            jwt_secret: checked(env, "JWT_SECRET", |text| text.len() >= KEY_BYTES && is_strong(text), "at least 32 random characters")?,
+            jwt_secret: checked(
+                env,
+                "JWT_SECRET",
+                |text| text.len() >= KEY_BYTES && is_strong(text),
+                "at least 32 random characters",
+            )?,
             vault_kek: checked(env, "VAULT_KEK", |text| key(text).is_some(), "BASE64 of 32 random bytes")?,
         })
     }
@@ -39,12 +44,7 @@ fn required(env: &Reader<'_>, name: &str, good: impl Fn(&str) -> bool, wants: &s
     checked(env, name, good, wants)?.ok_or_else(|| ConfigError::missing(name, wants))
 }
 
-fn checked(
-    env: &Reader<'_>,
-    name: &str,
-    good: impl Fn(&str) -> bool,
-    wants: &str,
-) -> Result<Option<SecretString>, ConfigError> {
+fn checked(env: &Reader<'_>, name: &str, good: impl Fn(&str) -> bool, wants: &str) -> Result<Option<SecretString>, ConfigError> {
     match env.secret(name) {
         Some(secret) if !good(secret.expose_secret()) => Err(ConfigError::wrong_secret(name, secret.expose_secret(), wants)),
         secret => Ok(secret),
@@ -53,7 +53,9 @@ fn checked(
 
 /// Long enough, without blanks (it travels in a header), and not a few letters repeated.
 fn is_strong(text: &str) -> bool {
-    text.chars().count() >= ADMIN_KEY_CHARS_MIN && text.chars().all(|letter| letter.is_ascii_graphic()) && has_variety(text.as_bytes())
+    text.chars().count() >= ADMIN_KEY_CHARS_MIN
+        && text.chars().all(|letter| letter.is_ascii_graphic())
+        && has_variety(text.as_bytes())
 }
 
 /// Eight different bytes at least: random secrets of this length always have them, `changeme…` and keyboards' rows rarely.

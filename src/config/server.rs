@@ -64,7 +64,11 @@ fn check_origin(origin: &str) -> Result<(), ConfigError> {
     let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
     let is_origin = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', '*']))
         && origin.parse::<actix_web::http::Uri>().is_ok();
-    if is_origin { Ok(()) } else { Err(ConfigError::wrong("CORS_ORIGINS", origin, "origins such as https://app.example.com, or *")) }
+    if is_origin {
+        Ok(())
+    } else {
+        Err(ConfigError::wrong("CORS_ORIGINS", origin, "origins such as https://app.example.com, or *"))
+    }
 }
 
 fn network(entry: &str) -> Result<IpNet, ConfigError> {

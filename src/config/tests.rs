@@ -41,11 +41,27 @@ fn a_wrong_value_is_one_line_with_name_value_and_wish() {
         ("MAX_BODY_BYTES", "32 MiB", "MAX_BODY_BYTES: got \"32 MiB\", wants a whole number from 1024 to 1073741824"),
         ("CONNECT_TIMEOUT", "0", "CONNECT_TIMEOUT: got \"0\", wants seconds, up to 300"),
         ("CONNECT_TIMEOUT", "NaN", "CONNECT_TIMEOUT: got \"NaN\", wants seconds, up to 300"),
-        ("CORS_ORIGINS", "https://a.example/", "CORS_ORIGINS: got \"https://a.example/\", wants origins such as https://app.example.com, or *"),
-        ("TRUSTED_PROXIES", "10.0.0.0/33", "TRUSTED_PROXIES: got \"10.0.0.0/33\", wants addresses or networks such as 10.0.0.0/8"),
-        ("OPENROUTER_BASE_URL", "openrouter.ai", "OPENROUTER_BASE_URL: got \"openrouter.ai\", wants an address such as https://example.com/v1"),
+        (
+            "CORS_ORIGINS",
+            "https://a.example/",
+            "CORS_ORIGINS: got \"https://a.example/\", wants origins such as https://app.example.com, or *",
+        ),
+        (
+            "TRUSTED_PROXIES",
+            "10.0.0.0/33",
+            "TRUSTED_PROXIES: got \"10.0.0.0/33\", wants addresses or networks such as 10.0.0.0/8",
+        ),
+        (
+            "OPENROUTER_BASE_URL",
+            "openrouter.ai",
+            "OPENROUTER_BASE_URL: got \"openrouter.ai\", wants an address such as https://example.com/v1",
+        ),
         ("SIGNUP_CREDITS_USD", "-1", "SIGNUP_CREDITS_USD: got \"-1\", wants US dollars such as 10 or 0.5, from 0 to 1000000"),
-        ("DEFAULT_PRICE_PER_TOKEN", "-0.1", "DEFAULT_PRICE_PER_TOKEN: got \"-0.1\", wants US dollars per token such as 0.00002, not negative"),
+        (
+            "DEFAULT_PRICE_PER_TOKEN",
+            "-0.1",
+            "DEFAULT_PRICE_PER_TOKEN: got \"-0.1\", wants US dollars per token such as 0.00002, not negative",
+        ),
         ("LOG_FORMAT", "xml", "LOG_FORMAT: got \"xml\", wants text or json"),
         ("RATE_LIMIT_BURST", "-5", "RATE_LIMIT_BURST: got \"-5\", wants a whole number from 1 to 1000000000000"),
     ];
@@ -103,10 +119,7 @@ fn a_gateway_is_on_when_it_has_a_key() {
     ])
     .unwrap();
     let on: Vec<_> = settings.gateways.on.iter().map(|gateway| (gateway.id, gateway.base_url.as_str())).collect();
-    assert_eq!(
-        on,
-        [(GatewayId::OpenRouter, "https://openrouter.ai/api/v1"), (GatewayId::Featherless, "http://127.0.0.1:9/v1")]
-    );
+    assert_eq!(on, [(GatewayId::OpenRouter, "https://openrouter.ai/api/v1"), (GatewayId::Featherless, "http://127.0.0.1:9/v1")]);
     assert_eq!(settings.gateways.get(GatewayId::OpenRouter).unwrap().api_key.expose_secret(), "sk-or-1");
     assert!(!format!("{settings:?}").contains("sk-or-1"));
 }

@@ -4,7 +4,7 @@ use super::{ConfigError, Reader};
 use std::time::Duration;
 
 /// `CONNECT_TIMEOUT`, `FIRST_BYTE_TIMEOUT`, `BETWEEN_BYTES_TIMEOUT`, `TOTAL_TIMEOUT` upstream; `HEAD_TIMEOUT`,
-/// `BODY_TIMEOUT`, `KEEP_ALIVE_TIMEOUT`, `DRAIN_TIMEOUT` for our own clients.
+/// `BODY_TIMEOUT`, `WRITE_TIMEOUT`, `KEEP_ALIVE_TIMEOUT`, `DRAIN_TIMEOUT` for our own clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeoutSettings {
     /// `CONNECT_TIMEOUT`, 5.
@@ -19,6 +19,8 @@ pub struct TimeoutSettings {
     pub head: Duration,
     /// `BODY_TIMEOUT`, 60: for a request's body, in all.
     pub body: Duration,
+    /// `WRITE_TIMEOUT`, 30: for a client that does not read its stream.
+    pub write: Duration,
     /// `KEEP_ALIVE_TIMEOUT`, 75: an idle connection is kept so long.
     pub keep_alive: Duration,
     /// `DRAIN_TIMEOUT`, 30: for running answers when the server is told to stop.
@@ -34,6 +36,7 @@ impl TimeoutSettings {
             total: env.seconds("TOTAL_TIMEOUT", 900, 0..=86_400)?,
             head: env.seconds("HEAD_TIMEOUT", 10, 0..=300)?,
             body: env.seconds("BODY_TIMEOUT", 60, 0..=3_600)?,
+            write: env.seconds("WRITE_TIMEOUT", 30, 0..=3_600)?,
             keep_alive: env.seconds("KEEP_ALIVE_TIMEOUT", 75, 0..=3_600)?,
             drain: env.seconds("DRAIN_TIMEOUT", 30, 0..=3_600)?,
         })

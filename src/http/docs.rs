@@ -36,7 +36,7 @@ pub async fn docs_file(file: web::Path<String>) -> Result<HttpResponse, ApiError
             response.insert_header((CONTENT_SECURITY_POLICY, POLICY)).content_type(found.content_type);
             Ok(response.body(found.bytes.into_owned()))
         }
-        Ok(None) => Err(ApiError::not_found("Not Found")),
+        Ok(None) => Err(ApiError::not_found("No such file")),
         Err(error) => Err(ApiError::internal(error.as_ref())),
     }
 }

@@ -38,6 +38,7 @@ pub async fn frame<B: MessageBody>(
     let started = Instant::now();
     let id = frame.ids.of(request.headers());
     request.extensions_mut().insert(id.clone());
+    tracing::debug!(request_id = id.as_str(), "received");
     let response = next.call(request).await?;
     frame.meters.record(response.status(), started);
     let mut response = match refusal(&response) {

@@ -1,7 +1,12 @@
 //! Doors in: one file per door, `routes.rs` lists them all. A handler extracts, asks an actor and shapes the answer.
 
+pub mod admin;
+pub mod api_keys;
+pub mod balance;
+pub mod chat_completions;
 pub mod cors;
 pub mod docs;
+pub mod dollars;
 pub mod error;
 pub mod extract;
 pub mod fallback;
@@ -11,16 +16,12 @@ pub mod limits;
 pub mod metrics;
 pub mod models;
 pub mod openapi;
+pub mod principal;
+pub mod register;
 pub mod request_id;
 pub mod root;
 pub mod routes;
 pub mod server;
 pub mod starting;
-pub mod admin;
-pub mod api_keys;
-pub mod balance;
-pub mod dollars;
-pub mod principal;
-pub mod register;
 pub mod text;
 pub mod transactions;

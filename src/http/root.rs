@@ -81,8 +81,14 @@ fn access_of(operation: &Operation) -> Access {
     let Some(schemes) = operation.security.as_ref().and_then(|list| serde_json::to_value(list).ok()) else {
         return Access::Protected;
     };
-    let names: Vec<&str> =
-        schemes.as_array().into_iter().flatten().filter_map(Value::as_object).flat_map(|scheme| scheme.keys()).map(String::as_str).collect();
+    let names: Vec<&str> = schemes
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object)
+        .flat_map(|scheme| scheme.keys())
+        .map(String::as_str)
+        .collect();
     match names.as_slice() {
         [] => Access::Public,
         names if names.contains(&"admin_key") => Access::Admin,

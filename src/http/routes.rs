@@ -1,6 +1,6 @@
 //! All routes. Each carries its description: what is listed here is in `/openapi.json`.
 
-use super::{admin, api_keys, balance, docs, health, metrics, models, openapi, register, root, transactions};
+use super::{admin, api_keys, balance, chat_completions, docs, health, metrics, models, openapi, register, root, transactions};
 use actix_web::web;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -28,6 +28,7 @@ fn house(config: &mut ServiceConfig<'_>) {
 fn catalogue(config: &mut ServiceConfig<'_>) {
     config
         .app_data(web::Data::new(models::Shelf::default()))
+        .service(chat_completions::chat_completions)
         .service(models::models)
         .service(models::catalog_models)
         .service(models::v1_models)

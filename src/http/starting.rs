@@ -52,7 +52,9 @@ impl Starting {
 
 /// Closed after it, so that a kept connection does not end up at a server that is gone.
 async fn not_yet() -> Result<HttpResponse, ApiError> {
-    Err(ApiError::unavailable(RETRY_AFTER).with_message("The server is starting, please retry").with_header("connection", "close"))
+    Err(ApiError::unavailable(RETRY_AFTER)
+        .with_message("The server is starting, please retry")
+        .with_header("connection", "close"))
 }
 
 async fn health() -> HttpResponse {

@@ -84,3 +84,49 @@ async fn a_slow_head_is_cut() {
     let answer = exchange(&app, b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
 }
+
+#[actix_web::test]
+async fn a_body_of_the_wrong_shape_is_422_with_the_field_that_is_wrong() {
+    let app = support::app().await;
+    let reply = app.post("/auth/register", json!({"username": "ada"})).await;
+    assert_eq!(reply.status, 422);
+    let field = &reply.json()["detail"][0];
+    assert_eq!(
+        (&field["type"], &field["loc"], &field["msg"]),
+        (&json!("missing"), &json!(["body", "email"]), &json!("Field required"))
+    );
+    let broken = Reply::of(app.request(Method::POST, "/auth/register").body("{\"username\": ")).await;
+    assert_eq!((broken.status, &broken.json()["detail"][0]["type"]), (422, &json!("json_invalid")));
+    let form = app.request(Method::POST, "/auth/register").header("content-type", "text/plain").body("{}");
+    assert_eq!(Reply::of(form).await.status, 415);
+}
+
+#[actix_web::test]
+async fn a_body_above_the_bound_is_413_announced_or_in_chunks() {
+    let app = support::app_with(&[("MAX_BODY_BYTES", "1024")]).await;
+    let announced = app.request(Method::POST, "/auth/register").body(vec![b' '; 200_000]);
+    let reply = Reply::of(announced).await;
+    assert_eq!((reply.status, reply.json()), (413, json!({"detail": "The request body is larger than 1024 bytes"})));
+    let pieces = futures_util::stream::iter((0..200).map(|_| Ok::<_, std::io::Error>(vec![b' '; 1_000])));
+    let chunked = app.request(Method::POST, "/auth/register").body(reqwest::Body::wrap_stream(pieces));
+    assert_eq!(Reply::of(chunked).await.status, 413);
+}
+
+#[actix_web::test]
+async fn a_body_that_drips_is_cut_by_its_deadline_in_all() {
+    let app = support::app_with(&[("BODY_TIMEOUT", "0.5")]).await;
+    let mut socket = TcpStream::connect(app.address).await.unwrap();
+    socket.write_all(b"POST /auth/register HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n").await.unwrap();
+    let (mut reader, mut writer) = socket.into_split();
+    let dripping = tokio::spawn(async move {
+        while writer.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let mut answer = [0; 1_024];
+    // Mutant: without the deadline in `limits.rs` no answer comes before the last byte.
+    let read = tokio::time::timeout(Duration::from_secs(3), reader.read(&mut answer)).await.expect("an answer in time").unwrap();
+    let answer = String::from_utf8_lossy(&answer[..read]);
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    dripping.abort();
+}

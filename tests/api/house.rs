@@ -10,7 +10,10 @@ async fn health_tells_all_its_readers_what_they_want() {
     assert_eq!(reply.status, 200);
     let body = reply.json();
     assert_eq!((&body["status"], &body["app"], &body["database"]), (&json!("healthy"), &json!("tollgate"), &json!("connected")));
-    assert_eq!((&body["gatewayz"], &body["openrouter"], &body["user_count"]), (&json!("connected"), &json!("connected"), &json!(0)));
+    assert_eq!(
+        (&body["gatewayz"], &body["openrouter"], &body["user_count"]),
+        (&json!("connected"), &json!("connected"), &json!(0))
+    );
     assert!(chrono::DateTime::parse_from_rfc3339(body["timestamp"].as_str().unwrap()).is_ok());
 }
 
@@ -52,7 +55,11 @@ async fn metrics_count_the_requests() {
     app.get("/nowhere").await;
     let reply = app.get("/metrics").await;
     assert!(reply.header("content-type").starts_with("text/plain"));
-    for line in ["tollgate_http_requests_total{status=\"2xx\"} ", "tollgate_http_requests_total{status=\"4xx\"} 1", "tollgate_http_head_seconds_bucket"] {
+    for line in [
+        "tollgate_http_requests_total{status=\"2xx\"} ",
+        "tollgate_http_requests_total{status=\"4xx\"} 1",
+        "tollgate_http_head_seconds_bucket",
+    ] {
         assert!(reply.text().contains(line), "{line} is missing in {}", reply.text());
     }
 }

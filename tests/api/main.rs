@@ -5,6 +5,14 @@
 mod support;
 
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod house;
+#[cfg(test)]
+mod models;
+#[cfg(test)]
+mod openapi;
+#[cfg(test)]
+mod shutdown;

@@ -1,6 +1,6 @@
 //! What holds, settles and credits do to a balance.
 
-use crate::database::TestDatabase;
+use tollgate_test_database::TestDatabase;
 use crate::house::{House, TurnedClock, grant, hold_of, record};
 use tollgate_actors::ledger::{Balance, HoldRequest, LedgerError, Settled};
 use tollgate_domain::Nanos;
@@ -9,7 +9,7 @@ const CENT: i64 = 10_000_000;
 
 #[actix_rt::test]
 async fn a_hold_reserves_and_its_settle_charges_exactly() {
-    let database = TestDatabase::new().await;
+    let database = TestDatabase::create().await;
     let house = House::on(&database, &TurnedClock::new()).await;
     let user = house.user(&database, "1").await;
     let ticket = house.ledger.hold(hold_of(user, 30 * CENT)).unwrap().confirm().await.unwrap();
@@ -25,7 +25,7 @@ async fn a_hold_reserves_and_its_settle_charges_exactly() {
 
 #[actix_rt::test]
 async fn a_released_or_dropped_ticket_costs_nothing() {
-    let database = TestDatabase::new().await;
+    let database = TestDatabase::create().await;
     let house = House::on(&database, &TurnedClock::new()).await;
     let user = house.user(&database, "1").await;
     house.ledger.hold(hold_of(user, CENT)).unwrap().confirm().await.unwrap().release();
@@ -38,7 +38,7 @@ async fn a_released_or_dropped_ticket_costs_nothing() {
 
 #[actix_rt::test]
 async fn a_hold_above_the_balance_is_refused_with_both_figures_and_shrinks_when_it_may() {
-    let database = TestDatabase::new().await;
+    let database = TestDatabase::create().await;
     let house = House::on(&database, &TurnedClock::new()).await;
     let user = house.user(&database, "1").await;
     let refused = house.ledger.hold(hold_of(user, 101 * CENT)).unwrap().confirm().await.unwrap_err();
@@ -51,7 +51,7 @@ async fn a_hold_above_the_balance_is_refused_with_both_figures_and_shrinks_when_
 
 #[actix_rt::test]
 async fn usage_above_the_hold_takes_the_free_balance_and_then_becomes_a_debt_that_the_next_credit_pays() {
-    let database = TestDatabase::new().await;
+    let database = TestDatabase::create().await;
     let house = House::on(&database, &TurnedClock::new()).await;
     let user = house.user(&database, "1").await;
     let other = house.ledger.hold(hold_of(user, 40 * CENT)).unwrap().confirm().await.unwrap();

@@ -1,6 +1,6 @@
 //! A ledger on a database of its own, for the tests in this folder.
 
-use crate::database::TestDatabase;
+use tollgate_test_database::TestDatabase;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -49,7 +49,7 @@ pub struct House {
 impl House {
     pub async fn on(database: &TestDatabase, clock: &Arc<TurnedClock>) -> Self {
         let data_dir = std::env::temp_dir().join(format!("tollgate-ledger-{}", Uuid::now_v7().simple()));
-        Self::with_url(database.url.clone(), clock, data_dir).await
+        Self::with_url(database.app_url.clone(), clock, data_dir).await
     }
 
     pub async fn with_url(url: String, clock: &Arc<TurnedClock>, data_dir: PathBuf) -> Self {
@@ -115,7 +115,7 @@ impl Drop for House {
 
 /// Accounts of a new user, empty.
 pub async fn new_accounts(database: &TestDatabase, asset: Asset) -> UserAccounts {
-    let admin = database.admin().await;
+    let admin = database.connect().await;
     let user: i64 = admin.query_one("SELECT coalesce(max(user_id), 0) + 1 FROM accounts", &[]).await.unwrap().get(0);
     let make = "INSERT INTO accounts (kind, asset, user_id) VALUES ($1, $2, $3) RETURNING id";
     let credits: i64 = admin.query_one(make, &[&"user", &asset.as_str(), &user]).await.unwrap().get(0);

@@ -1,6 +1,4 @@
 //! The ledger's promises, through its public door, on a real PostgreSQL.
 
-#[path = "../support/database.rs"]
-mod database;
 mod holds;
 mod house;

@@ -22,11 +22,12 @@ fn command(arguments: &[&str], env: &HashMap<String, String>) -> Command {
     command
 }
 
-/// A served process; killed when dropped.
+/// A server's process; killed when dropped.
 pub struct Served {
-    pub address: SocketAddr,
     child: Child,
     log: Option<JoinHandle<String>>,
+    /// Where it serves, once it has said so.
+    pub address: SocketAddr,
 }
 
 impl Served {
@@ -34,11 +35,13 @@ impl Served {
     pub fn start(database: &TestDatabase, folder: &TestFolder, provider_url: &str, further: &[(&str, &str)]) -> Self {
         let mut env = environment(database, folder, provider_url);
         env.extend(further.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Self::start_with(&["serve"], &env)
+        let mut served = Self::spawn(&["serve"], &env);
+        served.await_address();
+        served
     }
 
-    /// Starts these arguments with this environment.
-    pub fn start_with(arguments: &[&str], env: &HashMap<String, String>) -> Self {
+    /// Starts these arguments with this environment, and does not wait.
+    pub fn spawn(arguments: &[&str], env: &HashMap<String, String>) -> Self {
         let mut child = command(arguments, env).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let mut stderr = child.stderr.take().unwrap();
         let log = std::thread::spawn(move || {
@@ -46,15 +49,33 @@ impl Served {
             let _ = stderr.read_to_end(&mut text);
             String::from_utf8_lossy(&text).into_owned()
         });
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let address = lines.find_map(|line| line.split("http://").nth(1)?.split([',', '/', ' ']).next()?.parse().ok());
+        Self { child, log: Some(log), address: SocketAddr::from(([0, 0, 0, 0], 0)) }
+    }
+
+    /// Reads what it prints until it says where it serves; all of that is returned.
+    pub fn await_address(&mut self) -> Vec<String> {
+        let mut lines = BufReader::new(self.child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut read = Vec::new();
+        for line in lines.by_ref() {
+            let address = line.split("erves at http://").nth(1).or_else(|| line.split("erving at http://").nth(1));
+            let address = address.and_then(|rest| rest.split([',', '/', ' ']).next()?.parse().ok());
+            read.push(line);
+            if let Some(address) = address {
+                self.address = address;
+                break;
+            }
+        }
+        if self.address.port() == 0 {
+            let _ = self.child.kill();
+            panic!("the server did not say where it serves: {}", self.log.take().unwrap().join().unwrap());
+        }
         // Read on, so that the server never waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
-        let Some(address) = address else {
-            let _ = child.kill();
-            panic!("the server did not say where it serves: {}", log.join().unwrap());
-        };
-        Self { address, child, log: Some(log) }
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || lines.for_each(|line| drop(tell.send(line))));
+        while let Ok(line) = told.recv_timeout(Duration::from_millis(300)) {
+            read.push(line);
+        }
+        read
     }
 
     pub fn signal(&self, signal: &str) {
@@ -62,7 +83,7 @@ impl Served {
         assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
     }
 
-    /// Waits for its end; panics after that time.
+    /// Waits for its end; panics after that time. With what it has logged.
     pub fn wait(mut self, limit: Duration) -> (ExitStatus, String) {
         let deadline = Instant::now() + limit;
         loop {

@@ -13,14 +13,13 @@
 
 pub mod binary;
 mod clock;
-mod database;
 mod folder;
 mod reply;
 
 pub use clock::TurnedClock;
-pub use database::{TestDatabase, superuser_url};
 pub use folder::TestFolder;
 pub use reply::Reply;
+pub use tollgate_test_database::{TestDatabase, superuser_url};
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -171,6 +170,11 @@ impl TestApp {
         let drained = self.running.await.expect("the server does not panic").expect("the server ends well");
         (drained, self.database)
     }
+}
+
+/// An address that was free a moment ago: for the few tests that must know it before the server does.
+pub fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// Waits until the condition holds; panics after ten seconds.

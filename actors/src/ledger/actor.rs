@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tollgate_store::Store;
 
 /// A writer that ends by a panic of its own rests this long before it is started again.
 const WRITER_REST: Duration = Duration::from_millis(10);
@@ -57,7 +58,7 @@ pub fn start(arbiter: &ArbiterHandle, supervision: &Supervision, options: Ledger
 
 /// Runs the writer until the queue is closed and empty. A panic outside a batch restarts it with the same state.
 async fn write_until_stopped(
-    mut writer: Writer,
+    mut writer: Writer<Store>,
     mut queue: mpsc::Receiver<Envelope>,
     stop: CancellationToken,
     ready: oneshot::Sender<()>,

@@ -2,6 +2,7 @@
 
 use super::messages::{Asset, Balance, CallRecord, Credit, LedgerError, Settled, UserAccounts};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tollgate_domain::{HoldId, KeyId};
@@ -12,7 +13,8 @@ pub struct Terms {
     pub hold: HoldId,
     pub accounts: UserAccounts,
     pub key: KeyId,
-    /// Asked for, until the hold is granted; from then on what was granted.
+    pub asked: i64,
+    /// What was granted; what was asked for until then.
     pub amount: i64,
     pub lifetime: Duration,
 }
@@ -60,11 +62,14 @@ pub enum Outcome {
     Failed(LedgerError),
 }
 
+/// A place among the open holds, or among the credits under way. Given back when neither a ticket nor a queued command
+/// has it any more: so what is queued is bounded, also when callers ask and leave.
+pub type Place = Arc<OwnedSemaphorePermit>;
+
 /// A command and where its answer goes.
 #[derive(Debug)]
 pub struct Envelope {
     pub command: Command,
     pub reply: oneshot::Sender<Outcome>,
-    /// The place in the queue, given back when the command is answered.
-    pub place: Option<OwnedSemaphorePermit>,
+    pub place: Option<Place>,
 }

@@ -1,12 +1,12 @@
 //! The ledger's handle: what the rest of the house holds.
 
-use super::command::{Command, Envelope, Outcome, Terms};
+use super::command::{Command, Envelope, Outcome, Place, Terms};
 use super::live::LiveHolds;
 use super::messages::{Balance, Credit, HoldRequest, LedgerError, UserAccounts};
 use super::ticket::Ticket;
 use moka::sync::Cache;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tollgate_domain::{AccountId, Nanos};
 use tollgate_store::Store;
 
@@ -39,7 +39,7 @@ impl Desk {
     }
 
     /// Queues the command. The receiver fails when the writer is gone.
-    pub(super) fn send(&self, command: Command, place: Option<OwnedSemaphorePermit>) -> oneshot::Receiver<Outcome> {
+    pub(super) fn send(&self, command: Command, place: Option<Place>) -> oneshot::Receiver<Outcome> {
         let (reply, answer) = oneshot::channel();
         if self.queue.try_send(Envelope { command, reply, place }).is_err() {
             tracing::error!("the ledger's queue is closed or over its bound");
@@ -72,13 +72,18 @@ impl Ledger {
     /// Asks for a hold. The ticket is pending until it is confirmed.
     ///
     /// # Errors
-    /// `Overloaded` when too many holds are open in this process.
+    /// `Overloaded` when too many holds are open in this process; `Conflict` for a negative amount.
     pub fn hold(&self, request: HoldRequest) -> Result<Ticket, LedgerError> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| LedgerError::Overloaded)?;
         let HoldRequest { id, accounts, key, amount, least, lifetime } = request;
-        let terms = Terms { hold: id, accounts, key, amount: amount.0, lifetime };
+        if amount.is_negative() {
+            return Err(LedgerError::Conflict("amount: less than nothing can't be held"));
+        }
+        let place = Arc::new(Arc::clone(&self.places).try_acquire_owned().map_err(|_| LedgerError::Overloaded)?);
+        let terms = Terms { hold: id, accounts, key, asked: amount.0, amount: amount.0, lifetime };
         let early = self.known_balance(accounts.credits).is_some_and(|known| known.0 / 10 >= amount.0);
-        let decision = self.desk.send(Command::Hold { terms, least: least.0.min(amount.0) }, None);
+        self.desk.live.insert(&terms);
+        let hold = Command::Hold { terms, least: least.0.min(amount.0) };
+        let decision = self.desk.send(hold, Some(Arc::clone(&place)));
         Ok(Ticket::new(Arc::clone(&self.desk), terms, early, decision, place))
     }
 
@@ -91,7 +96,7 @@ impl Ledger {
             return Err(LedgerError::Conflict("amount: only more than nothing can be credited"));
         }
         let place = Arc::clone(&self.credits).try_acquire_owned().map_err(|_| LedgerError::Overloaded)?;
-        match self.desk.send(Command::Credit(Box::new(credit)), Some(place)).await {
+        match self.desk.send(Command::Credit(Box::new(credit)), Some(Arc::new(place))).await {
             Ok(Outcome::Credited(balance)) => Ok(balance),
             Ok(Outcome::Failed(error)) => Err(error),
             Ok(_) | Err(_) => Err(LedgerError::Unavailable),
@@ -118,6 +123,19 @@ impl Ledger {
     #[must_use]
     pub fn known_balance(&self, account: AccountId) -> Option<Nanos> {
         self.desk.known.get(&account)
+    }
+
+    /// Makes the writer panic in the middle of a batch (promise P8), and tells how that command was answered.
+    ///
+    /// # Errors
+    /// Always: `Unavailable`, as for every command that can't be written.
+    #[cfg(any(test, feature = "fault-injection"))]
+    pub async fn crash_writer(&self) -> Result<(), LedgerError> {
+        match self.desk.send(Command::Panic, None).await {
+            Ok(Outcome::Failed(error)) => Err(error),
+            Ok(_) => Ok(()),
+            Err(_) => Err(LedgerError::Unavailable),
+        }
     }
 
     /// Holds open in this process, and commands that wait to be written: for metrics.

@@ -3,7 +3,9 @@
 use super::command::{Closing, Command};
 use super::handle::{DUE_AT_ONCE, Desk};
 use super::writer::{WriterOptions, closing_of};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
@@ -14,34 +16,33 @@ use tollgate_store::ledger::{due_holds, ensure_partitions, extend_holds};
 /// Promise L7 gives two seconds from a hold's end to its expiry.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Looks until it is dropped.
+/// Looks until it is dropped. A look that panics is one look less.
 pub async fn run(options: WriterOptions, desk: Arc<Desk>) {
     let mut tick = tokio::time::interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut partitions_until = DateTime::<Utc>::MIN_UTC;
     loop {
         tick.tick().await;
-        let now = options.clock.now();
-        if let Err(error) = look(&options, &desk, now, &mut partitions_until).await {
-            tracing::warn!(%error, "the ledger's keeper could not look");
+        let look = AssertUnwindSafe(look(&options, &desk, &mut partitions_until)).catch_unwind();
+        match look.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the ledger's keeper could not look"),
+            Err(_) => tracing::error!("the ledger's keeper panicked and goes on"),
         }
     }
 }
 
-async fn look(
-    options: &WriterOptions,
-    desk: &Desk,
-    now: DateTime<Utc>,
-    partitions_until: &mut DateTime<Utc>,
-) -> Result<(), StoreError> {
+async fn look(options: &WriterOptions, desk: &Desk, partitions_until: &mut DateTime<Utc>) -> Result<(), StoreError> {
+    let now = options.clock.now();
     if now >= *partitions_until {
-        ensure_partitions(&options.store, now).await?;
-        *partitions_until = now + chrono::TimeDelta::days(1);
+        make_partitions(options, now, partitions_until).await;
     }
     // First what lives is extended, so that it is not among what is due.
-    let living: Vec<_> = desk.live.due(now).into_iter().map(|(hold, until)| (hold.0, until)).collect();
+    let living = desk.live.due(now);
     if !living.is_empty() {
-        extend_holds(&options.store, &living).await?;
+        let rows: Vec<_> = living.iter().map(|(hold, until)| (hold.0, *until)).collect();
+        extend_holds(&options.store, &rows).await?;
+        desk.live.extended(&living);
     }
     let limit = i64::try_from(DUE_AT_ONCE).unwrap_or(i64::MAX);
     let due = due_holds(&options.store, now, None, limit).await?;
@@ -59,4 +60,16 @@ async fn look(
         let _ = answer.await;
     }
     Ok(())
+}
+
+/// Holds are kept whether or not this succeeds: what has no month's partition goes to the default one.
+async fn make_partitions(options: &WriterOptions, now: DateTime<Utc>, partitions_until: &mut DateTime<Utc>) {
+    let retry_after = match ensure_partitions(&options.store, now).await {
+        Ok(()) => TimeDelta::days(1),
+        Err(error) => {
+            tracing::warn!(%error, "the partitions of the months to come could not be made");
+            TimeDelta::minutes(1)
+        }
+    };
+    *partitions_until = now + retry_after;
 }

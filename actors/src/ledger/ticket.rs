@@ -3,13 +3,13 @@
 //! A ticket that is dropped releases its hold. Its place in the ledger's queue was taken together with the hold, so a
 //! settle is never refused for load.
 
-use super::command::{Closing, Command, Outcome, Terms};
+use super::command::{Closing, Command, Outcome, Place, Terms};
 use super::handle::Desk;
 use super::messages::{CallRecord, LedgerError, Settled};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tollgate_domain::{HoldId, Nanos};
 
 /// A hold that was asked for. Nothing may reach the client before it is [confirmed](Ticket::confirm).
@@ -24,7 +24,7 @@ pub struct Ticket {
 #[derive(Debug)]
 struct Pending {
     decision: oneshot::Receiver<Outcome>,
-    place: OwnedSemaphorePermit,
+    place: Place,
 }
 
 /// A hold that is durable. Close it with [`settle`](Self::settle) or [`release`](Self::release).
@@ -32,7 +32,7 @@ struct Pending {
 pub struct ConfirmedTicket {
     desk: Arc<Desk>,
     terms: Terms,
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
 }
 
 /// Proof for a model gateway that the call is paid for.
@@ -55,7 +55,7 @@ impl Ticket {
         terms: Terms,
         early: bool,
         decision: oneshot::Receiver<Outcome>,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) -> Self {
         Self { desk, terms, early, pending: Some(Pending { decision, place }) }
     }
@@ -82,14 +82,15 @@ impl Ticket {
         let place = self.pending.take().map(|pending| pending.place);
         match decision {
             Ok(Outcome::Held { granted }) => Ok(self.granted(granted, place)),
-            Ok(Outcome::Failed(error)) => Err(error),
-            Ok(_) | Err(_) => Err(LedgerError::Unavailable),
+            refused => {
+                self.desk.live.remove(self.terms.hold);
+                Err(if let Ok(Outcome::Failed(error)) = refused { error } else { LedgerError::Unavailable })
+            }
         }
     }
 
-    fn granted(&self, granted: i64, place: Option<OwnedSemaphorePermit>) -> ConfirmedTicket {
+    fn granted(&self, granted: i64, place: Option<Place>) -> ConfirmedTicket {
         let terms = Terms { amount: granted, ..self.terms };
-        self.desk.live.insert(&terms);
         ConfirmedTicket { desk: Arc::clone(&self.desk), terms, place }
     }
 }
@@ -100,8 +101,9 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let Some(Pending { mut decision, place }) = self.pending.take() else { return };
         decision.close();
-        if let Ok(Outcome::Held { granted }) = decision.try_recv() {
-            drop(self.granted(granted, Some(place)));
+        match decision.try_recv() {
+            Ok(Outcome::Held { granted }) => drop(self.granted(granted, Some(place))),
+            _ => self.desk.live.remove(self.terms.hold),
         }
     }
 }
@@ -136,8 +138,10 @@ impl ConfirmedTicket {
 
     fn close(&mut self, closing: Closing) -> Option<oneshot::Receiver<Outcome>> {
         let place = self.place.take()?;
+        // Queued first: what is neither live nor queued, the keeper may close.
+        let answer = self.desk.send(Command::Close { terms: self.terms, closing }, Some(place));
         self.desk.live.remove(self.terms.hold);
-        Some(self.desk.send(Command::Close { terms: self.terms, closing }, Some(place)))
+        Some(answer)
     }
 }
 

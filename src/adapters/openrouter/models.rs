@@ -24,7 +24,8 @@ struct List {
 
 /// Reads `GET models`. An entry without an id is no model and is left out.
 pub(super) fn parse(body: &[u8]) -> Result<Vec<CatalogModel>, GatewayError> {
-    let list: List = serde_json::from_slice(body).map_err(|error| GatewayError::Malformed(format!("the list of models: {error}")))?;
+    let list: List =
+        serde_json::from_slice(body).map_err(|error| GatewayError::Malformed(format!("the list of models: {error}")))?;
     let count = list.data.len();
     let models: Vec<CatalogModel> = list.data.iter().filter_map(model).collect();
     if models.len() < count {
@@ -42,7 +43,9 @@ fn model(entry: &Value) -> Option<CatalogModel> {
         gateway: GatewayId::OpenRouter,
         prices: entry.get("pricing").and_then(prices),
         context_length,
-        max_completion_tokens: top_provider.and_then(|top| top.get("max_completion_tokens")?.as_i64()).filter(|tokens| *tokens > 0),
+        max_completion_tokens: top_provider
+            .and_then(|top| top.get("max_completion_tokens")?.as_i64())
+            .filter(|tokens| *tokens > 0),
         public: public(id, context_length, entry),
     })
 }

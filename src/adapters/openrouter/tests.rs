@@ -83,7 +83,17 @@ fn prices_are_read_as_text_as_numbers_and_with_exponents() {
 
 #[test]
 fn a_price_that_is_not_stated_or_no_number_is_unknown_and_shown_as_null() {
-    let nonsense = [Value::Null, json!("free"), json!(""), json!("NaN"), json!("inf"), json!([1]), json!(true), json!("1.2.3"), json!("99999999999")];
+    let nonsense = [
+        Value::Null,
+        json!("free"),
+        json!(""),
+        json!("NaN"),
+        json!("inf"),
+        json!([1]),
+        json!(true),
+        json!("1.2.3"),
+        json!("99999999999"),
+    ];
     for price in nonsense {
         let model = priced(json!({"prompt": price, "completion": "0.00001"}));
         assert_eq!(model.prices, None, "{price}");

@@ -27,7 +27,8 @@ async fn each_envelope_has_its_form() {
     let error = ApiError::payment_required("Insufficient credits");
     let (status, body) = shown(&error, Envelope::OpenAi).await;
     assert_eq!(status, 402);
-    let inner = json!({"message": "Insufficient credits", "type": "insufficient_quota", "param": null, "code": "insufficient_quota"});
+    let inner =
+        json!({"message": "Insufficient credits", "type": "insufficient_quota", "param": null, "code": "insufficient_quota"});
     assert_eq!(body, json!({"error": inner, "detail": "Insufficient credits"}));
     let (_, body) = shown(&error, Envelope::Api).await;
     assert_eq!(body, json!({"error": "INSUFFICIENT_QUOTA", "message": "Insufficient credits"}));

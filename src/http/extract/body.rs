@@ -39,7 +39,8 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 
 fn parse_with_path<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        let field = FieldError { kind: "missing".into(), loc: vec!["body".into()], msg: "Field required".into(), input: Value::Null };
+        let field =
+            FieldError { kind: "missing".into(), loc: vec!["body".into()], msg: "Field required".into(), input: Value::Null };
         return Err(ApiError::unprocessable(vec![field]));
     }
     let sent: Value = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;

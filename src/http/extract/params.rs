@@ -54,8 +54,12 @@ impl<T: DeserializeOwned> FromRequest for Path<T> {
 
 /// actix does not say which parameter is wrong; with one there is no doubt.
 fn wrong_path(request: &HttpRequest) -> ApiError {
-    let mut field =
-        FieldError { kind: "value_error".into(), loc: vec!["path".into()], msg: "Not a valid value for this path".into(), input: Value::Null };
+    let mut field = FieldError {
+        kind: "value_error".into(),
+        loc: vec!["path".into()],
+        msg: "Not a valid value for this path".into(),
+        input: Value::Null,
+    };
     let mut parameters = request.match_info().iter();
     if let (Some((name, value)), None) = (parameters.next(), parameters.next()) {
         field.loc.push(name.into());

@@ -26,7 +26,10 @@ fn a_wrong_query_parameter_is_named() {
     let error = parse_query::<Page>("gateway=a&limit=many").unwrap_err();
     let field = &list(&error)[0];
     assert_eq!(error.status().as_u16(), 422);
-    assert_eq!((&field["type"], &field["loc"], &field["input"]), (&json!("int_parsing"), &json!(["query", "limit"]), &json!("many")));
+    assert_eq!(
+        (&field["type"], &field["loc"], &field["input"]),
+        (&json!("int_parsing"), &json!(["query", "limit"]), &json!("many"))
+    );
 }
 
 #[actix_web::test]

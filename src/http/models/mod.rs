@@ -16,11 +16,11 @@ use crate::startup::Services;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use query::{Choice, ModelsQuery};
-use schema::{ModelObject, ModelObjectList, ModelsPage};
 use shelf::{Page, Rendered};
 use std::time::Duration;
 use tollgate_actors::catalog::CatalogSnapshot;
 
+pub use schema::{ModelObject, ModelObjectList, ModelsPage, PublicModel};
 pub use shelf::Shelf;
 
 /// When a list that is missing may be there: gateways are asked again after some seconds.

@@ -12,7 +12,8 @@ use tollgate_actors::catalog::{CatalogEntry, CatalogSnapshot};
 /// The whole list of a choice. `twice`: also as `models`, in seed 004's form.
 pub(super) fn whole(choice: Choice, twice: bool, entries: &[Arc<CatalogEntry>], snapshot: &CatalogSnapshot) -> Rendered {
     let data = joined(entries.iter().map(|entry| &**entry), CatalogEntry::write_json);
-    let body = page(choice, twice, &data, &ModelsQuery::default(), Counts { total: entries.len(), returned: entries.len() }, snapshot);
+    let body =
+        page(choice, twice, &data, &ModelsQuery::default(), Counts { total: entries.len(), returned: entries.len() }, snapshot);
     Rendered::new(body, &data)
 }
 

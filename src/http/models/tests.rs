@@ -90,7 +90,8 @@ async fn pages_of_any_size_join_to_the_whole_list() {
 async fn a_gateway_that_does_not_exist_is_400_and_one_that_is_off_is_503() {
     let error = ask(&openrouter(), at("gatewayx")).await.unwrap_err();
     assert_eq!((error.status().as_u16(), error.message()), (400, "Invalid gateway"));
-    for (snapshot, gateway) in [(openrouter(), "portkey"), (CatalogSnapshot::default(), "all"), (CatalogSnapshot::default(), "")] {
+    for (snapshot, gateway) in [(openrouter(), "portkey"), (CatalogSnapshot::default(), "all"), (CatalogSnapshot::default(), "")]
+    {
         let error = ask(&snapshot, at(gateway)).await.unwrap_err();
         assert_eq!((error.status().as_u16(), error.message()), (503, "Models data unavailable"));
     }
@@ -144,7 +145,8 @@ async fn a_list_is_rendered_once_for_each_catalogue() {
 
 #[test]
 fn openais_form_has_its_types_whatever_the_gateway_says() {
-    let lists = [listed(GatewayId::Featherless, &["openai/o3", "f/only"]), listed(GatewayId::OpenRouter, &["openai/o3", "lonely"])];
+    let lists =
+        [listed(GatewayId::Featherless, &["openai/o3", "f/only"]), listed(GatewayId::OpenRouter, &["openai/o3", "lonely"])];
     let rendered = page::openai_list(&snapshot(&lists));
     let page: ModelObjectList = serde_json::from_slice(&rendered.body).unwrap();
     let shown: Vec<(&str, &str)> = page.data.iter().map(|model| (model.id.as_str(), model.owned_by.as_str())).collect();

@@ -4,6 +4,7 @@ use super::super::book::{Book, HouseIds, accounts_of};
 use super::super::command::{Closing, Command, Outcome, Terms};
 use super::super::handle::{Desk, KNOWN_ACCOUNTS_MAX};
 use super::super::messages::{Asset, UserAccounts};
+use super::database::{Database, Line};
 use super::{Trouble, house_ids, now};
 use crate::ports::Clock;
 use chrono::{DateTime, Utc};
@@ -11,16 +12,16 @@ use moka::sync::Cache;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tollgate_domain::{AccountId, HoldId, KeyId, Nanos, UserId};
-use tollgate_store::ledger::{AccountRow, Anchor, DueHold, Writer as StoreWriter, due_holds};
-use tollgate_store::{Store, StoreError};
+use tollgate_store::StoreError;
+use tollgate_store::ledger::{AccountRow, Anchor, DueHold};
 use uuid::Uuid;
 
 /// A dead process's holds that are released in one batch.
 const ORPHANS_AT_ONCE: i64 = 1_000;
 
 /// The connection and what is believed.
-pub struct Connected {
-    writer: StoreWriter,
+pub struct Connected<L> {
+    writer: L,
     house: HouseIds,
     /// Balances as this writer, or its last look, left them. Checked in every statement.
     believed: Cache<i64, AccountRow>,
@@ -28,15 +29,19 @@ pub struct Connected {
     taken_over: bool,
 }
 
-impl Connected {
-    pub async fn open(store: &Store, instance: &str, place: Option<(i32, i64)>) -> Result<Self, StoreError> {
-        let (writer, house, taken_over) = StoreWriter::claim(store, instance, place).await?;
+impl<L: Line> Connected<L> {
+    pub async fn open(
+        database: &impl Database<Line = L>,
+        instance: &str,
+        place: Option<(i32, i64)>,
+    ) -> Result<Self, StoreError> {
+        let (writer, house, taken_over) = database.claim(instance, place).await?;
         let believed = Cache::new(KNOWN_ACCOUNTS_MAX);
         house.values().for_each(|row| believed.insert(row.id, *row));
         Ok(Self { writer, house: house_ids(&house), believed, taken_over })
     }
 
-    pub const fn place(&self) -> (i32, i64) {
+    pub fn place(&self) -> (i32, i64) {
         self.writer.place()
     }
 
@@ -100,13 +105,18 @@ impl Connected {
     }
 
     /// Releases what a dead process of this slot has left open; what runs in this one stays.
-    pub async fn release_orphans(&mut self, store: &Store, clock: &dyn Clock, desk: &Desk) -> Result<(), Trouble> {
+    pub async fn release_orphans(
+        &mut self,
+        database: &impl Database<Line = L>,
+        clock: &dyn Clock,
+        desk: &Desk,
+    ) -> Result<(), Trouble> {
         if !self.taken_over {
             return Ok(());
         }
         loop {
             let at = now(clock);
-            let due = due_holds(store, at, Some(self.place().0), ORPHANS_AT_ONCE).await?;
+            let due = database.due(at, self.place().0, ORPHANS_AT_ONCE).await?;
             let orphans = due.iter().filter(|hold| !desk.live.contains(HoldId(hold.id)));
             let releases: Vec<Command> = orphans.map(|hold| closing_of(hold, Closing::Release)).collect();
             if releases.is_empty() {

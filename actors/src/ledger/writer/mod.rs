@@ -4,8 +4,11 @@
 //! No timer: a lone caller waits for one commit, a crowd shares it.
 
 mod connected;
-pub use connected::closing_of;
+mod database;
 mod owed;
+
+pub use connected::closing_of;
+pub use database::{Database, Line};
 
 use super::book::HouseIds;
 use super::command::{Closing, Command, Envelope, Outcome, Terms};
@@ -36,8 +39,8 @@ const ANCHOR_EVERY: Duration = Duration::from_secs(60);
 
 /// What the writer needs from the house.
 #[derive(Clone)]
-pub struct WriterOptions {
-    pub store: Store,
+pub struct WriterOptions<D = Store> {
+    pub store: D,
     pub clock: Arc<dyn Clock>,
     /// This replica's name in `instances`.
     pub instance: String,
@@ -46,10 +49,10 @@ pub struct WriterOptions {
 }
 
 /// The writer's state. It survives a panic in a batch: what was not answered is tried again, one by one.
-pub struct Writer {
-    options: WriterOptions,
+pub struct Writer<D: Database> {
+    options: WriterOptions<D>,
     desk: Arc<Desk>,
-    connected: Option<Connected>,
+    connected: Option<Connected<D::Line>>,
     /// Slot and epoch of the last connection, to ask for the same place again.
     place: Option<(i32, i64)>,
     next_try: Instant,
@@ -57,12 +60,12 @@ pub struct Writer {
     owed: Owed,
 }
 
-impl Writer {
+impl<D: Database> Writer<D> {
     /// Opens the journal; the database is reached in [`run`](Self::run).
     ///
     /// # Errors
     /// The file system's.
-    pub fn new(options: WriterOptions, desk: Arc<Desk>) -> std::io::Result<Self> {
+    pub fn new(options: WriterOptions<D>, desk: Arc<Desk>) -> std::io::Result<Self> {
         let owed = Owed::open(&options.data_dir)?;
         let now = Instant::now();
         Ok(Self { options, desk, connected: None, place: None, next_try: now, next_anchor: now + ANCHOR_EVERY, owed })

@@ -1,7 +1,9 @@
 //! A database for each test: a copy of a template that is migrated once per state of `migrations/`.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that has no database stops at once")]
+
 use sha2::{Digest, Sha256};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_postgres::{Client, NoTls};
@@ -14,6 +16,8 @@ const TEMPLATE_LOCK: i64 = 5_128_763_390_417;
 #[derive(Debug)]
 pub struct TestDatabase {
     pub name: String,
+    /// Its cluster's superuser, in database `postgres`.
+    cluster_url: String,
     /// Role `tollgate_app`, as the server uses it.
     pub app_url: String,
     /// Role `tollgate_owner`, which migrates.
@@ -23,9 +27,18 @@ pub struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// A migrated, empty database.
+    /// A migrated, empty database on the run's fast cluster (fsync off).
     pub async fn create() -> Self {
-        let super_url = superuser_url();
+        Self::on(superuser_url()).await
+    }
+
+    /// A migrated, empty database on the run's durable cluster (fsync on), for rates and kill tests.
+    pub async fn durable() -> Self {
+        Self::on(std::env::var("TEST_DURABLE_DATABASE_URL").expect("`cargo nextest run` sets TEST_DURABLE_DATABASE_URL")).await
+    }
+
+    /// A migrated, empty database on the cluster of that superuser.
+    pub async fn on(super_url: String) -> Self {
         let maintenance = connect(&super_url).await;
         let template = ensure_template(&maintenance, &super_url).await;
         static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -37,13 +50,14 @@ impl TestDatabase {
             app_url: address(&super_url, "tollgate_app", &name),
             owner_url: address(&super_url, "tollgate_owner", &name),
             super_url: address(&super_url, "postgres", &name),
+            cluster_url: super_url,
             name,
         }
     }
 
     /// As if the database were gone: no one gets in, and those who are in are thrown out.
     pub async fn refuse_connections(&self) {
-        let maintenance = connect(&superuser_url()).await;
+        let maintenance = connect(&self.cluster_url).await;
         let name = &self.name;
         let refuse = format!(
             "ALTER DATABASE {name} ALLOW_CONNECTIONS false;
@@ -58,19 +72,24 @@ impl TestDatabase {
     /// Undoes [`refuse_connections`](Self::refuse_connections).
     pub async fn accept_connections(&self) {
         let accept = format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", self.name);
-        connect(&superuser_url()).await.batch_execute(&accept).await.unwrap();
+        connect(&self.cluster_url).await.batch_execute(&accept).await.unwrap();
     }
 
     /// A superuser's connection to it.
     pub async fn connect(&self) -> Client {
         connect(&self.super_url).await
     }
+
+    /// The one number that the query answers.
+    pub async fn number(&self, query: &str) -> i64 {
+        self.connect().await.query_one(query, &[]).await.expect("a number").get(0)
+    }
 }
 
 impl Drop for TestDatabase {
     /// On a thread of its own: a runtime may be ending around us.
     fn drop(&mut self) {
-        let (maintenance, drop) = (superuser_url(), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+        let (maintenance, drop) = (self.cluster_url.clone(), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async { connect(&maintenance).await.batch_execute(&drop).await })
@@ -87,10 +106,10 @@ pub fn superuser_url() -> String {
 }
 
 fn start_cluster() -> String {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/dev/test-postgres.sh");
+    let script = in_repository("deploy/dev/test-postgres.sh");
     let owner = std::process::id().to_string();
-    let output = Command::new(script).args(["start", "--owner", &owner]).output();
-    let output = output.unwrap_or_else(|error| panic!("TEST_DATABASE_URL is not set, and {script} does not run: {error}"));
+    let output = Command::new(&script).args(["start", "--owner", &owner]).output();
+    let output = output.unwrap_or_else(|error| panic!("TEST_DATABASE_URL is not set, and {} does not run: {error}", script.display()));
     let text = String::from_utf8_lossy(&output.stdout);
     text.trim()
         .strip_prefix("TEST_DATABASE_URL=")
@@ -162,9 +181,14 @@ async fn sweep(maintenance: &Client) {
     }
 }
 
+/// A path in the repository, from any package of it.
+fn in_repository(path: &str) -> PathBuf {
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    above.map(|folder| folder.join(path)).find(|path| path.exists()).expect("a path in the repository")
+}
+
 fn hash_of_migrations() -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
-    let mut files: Vec<_> = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path().join("up.sql")).collect();
+    let mut files: Vec<_> = std::fs::read_dir(in_repository("migrations")).unwrap().map(|entry| entry.unwrap().path().join("up.sql")).collect();
     files.sort();
     let mut hash = Sha256::new();
     for file in files {

@@ -1,0 +1,127 @@
+//! From a request's bytes to a hold: everything that can refuse it before money is spent.
+
+use super::claim::Claim;
+use super::estimate::Quote;
+use super::job::Job;
+use super::request::ChatRequest;
+use super::route::{self, Offer};
+use crate::adapters::Gateways;
+use crate::http::error::ApiError;
+use crate::startup::Services;
+use actix_web::web;
+use bytes::Bytes;
+use serde::Deserialize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tollgate_actors::identity::Caller;
+use tollgate_actors::ledger::{HoldRequest, LedgerError, Ticket};
+use tollgate_domain::{GenerationId, HoldId};
+use uuid::Uuid;
+
+const RETRY_SOON: Duration = Duration::from_secs(1);
+
+/// What came in at the door.
+pub struct Order {
+    pub caller: Arc<Caller>,
+    pub body: Bytes,
+    pub query: CallQuery,
+    pub idempotency_key: Option<String>,
+}
+
+/// What a call may say in its query. Who calls is told by the key, never by this.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+pub struct CallQuery {
+    /// The chat session that the call belongs to.
+    pub session_id: Option<i64>,
+    /// Taken because clients send it; who calls is told by the key.
+    #[param(max_length = 255)]
+    pub privy_user_id: Option<String>,
+}
+
+/// A request that may be held for.
+pub(super) struct ReadOrder {
+    pub caller: Arc<Caller>,
+    pub body: Bytes,
+    pub query: CallQuery,
+    pub idempotency_key: Option<String>,
+    pub request: ChatRequest,
+    pub offers: Vec<Offer>,
+    pub hold: HoldId,
+    pub started: Instant,
+}
+
+/// Reads the request and finds who may serve it.
+///
+/// # Errors
+/// 400, 403 for a model that the key may not use, 404.
+pub(super) fn read(services: &Services, order: Order) -> Result<ReadOrder, ApiError> {
+    let started = Instant::now();
+    let Order { caller, body, query, idempotency_key } = order;
+    let request = ChatRequest::read(body.clone())?;
+    check_allowed(&caller, &request)?;
+    let offers = route::offers(&request, &services.actors.catalog.snapshot())?;
+    Ok(ReadOrder { caller, body, query, idempotency_key, request, offers, hold: HoldId(Uuid::now_v7()), started })
+}
+
+fn check_allowed(caller: &Caller, request: &ChatRequest) -> Result<(), ApiError> {
+    let Some(allowed) = &caller.models else { return Ok(()) };
+    let mut asked = std::iter::once(&request.model).chain(&request.models);
+    match asked.find(|model| !allowed.contains(model)) {
+        None => Ok(()),
+        Some(model) => {
+            Err(ApiError::forbidden(format!("The model '{model}' is not allowed for this API key")).with_param("model"))
+        }
+    }
+}
+
+/// Takes everything that the call needs, the hold last.
+///
+/// # Errors
+/// 429 when the key's requests are used up, 503 when a part is overloaded.
+pub(super) async fn admit(
+    services: &web::Data<Services>,
+    gateways: &Gateways,
+    read: ReadOrder,
+    claim: Option<Claim>,
+) -> Result<(Job, Ticket), ApiError> {
+    let ReadOrder { caller, query, request, offers, hold, started, .. } = read;
+    let actors = &services.actors;
+    let place = actors.activity.reserve().map_err(|error| ApiError::unavailable(RETRY_SOON).with_cause(&error))?;
+    let slot = actors.identity.take_request(&caller).await?;
+    let quote = Quote::of(&request, &offers);
+    let ticket = actors.ledger.hold(HoldRequest {
+        id: hold,
+        accounts: caller.accounts,
+        key: caller.key,
+        amount: quote.amount,
+        least: quote.least,
+        lifetime: services.settings.money.hold_lifetime,
+    });
+    let ticket = ticket.map_err(of_ledger)?;
+    let job = Job {
+        services: services.clone(),
+        gateways: gateways.clone(),
+        caller,
+        query,
+        request,
+        offers,
+        quote,
+        generation: GenerationId::of(hold),
+        started,
+        slot: Some(slot),
+        place: Some(place),
+        claim,
+    };
+    Ok((job, ticket))
+}
+
+/// What a caller is told when the ledger refuses.
+pub(super) fn of_ledger(error: LedgerError) -> ApiError {
+    match error {
+        LedgerError::Insufficient { needed, available } => {
+            ApiError::payment_required(format!("Insufficient credits. Required: ${needed}, Available: ${available}"))
+        }
+        LedgerError::Overloaded | LedgerError::Unavailable => ApiError::unavailable(RETRY_SOON).with_cause(&error),
+        LedgerError::Conflict(_) | LedgerError::Unknown(_) => ApiError::internal(&error),
+    }
+}

@@ -1,0 +1,68 @@
+//! An answer in one piece. Once begun it is finished and charged, whether or not the client still waits (decision 8).
+
+use super::PlainAnswer;
+use super::facts::Facts;
+use super::job::{Job, Opened};
+use super::refusal;
+use super::relay::with_member;
+use super::settle::Received;
+use crate::http::error::ApiError;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use tollgate_actors::ledger::Ticket;
+use tollgate_actors::ports::GatewayError;
+use tollgate_domain::GatewayId;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// Makes the call. Until it has an answer to give, every way out releases the hold.
+///
+/// # Errors
+/// What the client is told instead.
+pub(super) async fn run(mut job: Job, ticket: Ticket) -> Result<PlainAnswer, ApiError> {
+    let Opened { ticket, offer, answer, limit } = job.open(ticket).await?;
+    let body = collect(answer.body).await.map_err(|error| refusal::of_gateway(offer.gateway, &error))?;
+    let received = read(&body, offer.gateway)?;
+    let bill = job.close(ticket, offer, &received).await?;
+    let answer = PlainAnswer {
+        body: with_member(&body, "gateway_usage", &bill.gateway_usage(&job)),
+        generation: job.generation.clone(),
+        status: 200,
+        content_type: "application/json".to_owned(),
+        max_tokens_lowered: limit.map(|limit| limit.tokens),
+    };
+    if let Some(claim) = job.claim.take().filter(|_| bill.charge.is_some()) {
+        claim.answered(Some(&answer)).await;
+    }
+    Ok(answer)
+}
+
+/// All of the body. One piece, the usual case, is not copied.
+pub(super) async fn collect(mut pieces: BoxStream<'static, Result<Bytes, GatewayError>>) -> Result<Bytes, GatewayError> {
+    let Some(first) = pieces.next().await.transpose()? else { return Ok(Bytes::new()) };
+    let Some(second) = pieces.next().await.transpose()? else { return Ok(without_mark(first)) };
+    let mut whole = BytesMut::from(first);
+    whole.extend_from_slice(&second);
+    while let Some(piece) = pieces.next().await.transpose()? {
+        whole.extend_from_slice(&piece);
+    }
+    Ok(without_mark(whole.freeze()))
+}
+
+fn without_mark(body: Bytes) -> Bytes {
+    if body.starts_with(BYTE_ORDER_MARK) { body.slice(BYTE_ORDER_MARK.len()..) } else { body }
+}
+
+fn read(body: &[u8], gateway: GatewayId) -> Result<Received, ApiError> {
+    let malformed = |reason: String| refusal::of_gateway(gateway, &GatewayError::Malformed(reason));
+    let facts = Facts::read(body).map_err(|error| malformed(error.to_string()))?;
+    match facts.error {
+        Some(error) if facts.choices.count == 0 => return Err(refusal::of_error_object(gateway, error)),
+        _ if !facts.has_choices => return Err(malformed("an answer without choices".to_owned())),
+        _ => {}
+    }
+    let mut received = Received::default();
+    received.note(&facts);
+    Ok(received)
+}

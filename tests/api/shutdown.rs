@@ -1,0 +1,149 @@
+//! SIGTERM under load (P7), and the start: nobody is left without an answer.
+
+use crate::support::binary::Served;
+use crate::support::{TestDatabase, TestFolder, environment, eventually, free_address};
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tollgate_sim::provider::{Provider, ProviderOptions};
+
+const CLIENTS: usize = 32;
+const ROUNDS: usize = 2;
+const LOAD: Duration = Duration::from_millis(400);
+
+/// One answer on a kept connection: its head and a body of the announced length. `None` when the connection ended before
+/// the first byte.
+///
+/// Panics when it ends in the middle.
+async fn read_answer(socket: &mut TcpStream) -> Option<String> {
+    let mut answer = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
+            if body.len() == length.parse::<usize>().unwrap() {
+                return Some(text);
+            }
+        }
+        let mut piece = [0; 4_096];
+        match socket.read(&mut piece).await {
+            Ok(0) | Err(_) if answer.is_empty() => return None,
+            Ok(0) | Err(_) => panic!("an answer was cut off: {text}"),
+            Ok(length) => answer.extend_from_slice(&piece[..length]),
+        }
+    }
+}
+
+/// Asks on kept connections until the server is gone; the ids of the requests that were answered in full.
+async fn ask_until_gone(address: SocketAddr, client: usize) -> Vec<String> {
+    let mut answered = Vec::new();
+    let mut number = 0;
+    while let Ok(mut socket) = TcpStream::connect(address).await {
+        loop {
+            let id = format!("load-{client}-{number}");
+            number += 1;
+            let request = format!("GET /ready HTTP/1.1\r\nHost: x\r\nx-request-id: {id}\r\n\r\n");
+            if socket.write_all(request.as_bytes()).await.is_err() {
+                break;
+            }
+            let Some(answer) = read_answer(&mut socket).await else { break };
+            answered.push(id);
+            if answer.to_ascii_lowercase().contains("\r\nconnection: close") {
+                break;
+            }
+        }
+    }
+    answered
+}
+
+/// A request whose body comes after SIGTERM: its head was read, as `100 Continue` shows.
+async fn ask_slowly(address: SocketAddr) -> TcpStream {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let head = "POST /auth/register HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut go_on = [0; 64];
+    let length = socket.read(&mut go_on).await.unwrap();
+    assert!(go_on[..length].starts_with(b"HTTP/1.1 100"), "{:?}", String::from_utf8_lossy(&go_on[..length]));
+    socket
+}
+
+#[actix_web::test]
+async fn sigterm_under_load_leaves_no_request_without_its_answer() {
+    for _ in 0..ROUNDS {
+        let (database, folder) = (TestDatabase::create().await, TestFolder::create());
+        let sim = Provider::start(ProviderOptions::default()).await.unwrap();
+        let log = [("RUST_LOG", "info,tollgate::http::frame=debug"), ("HTTP_WORKERS", "2")];
+        let served = Served::start(&database, &folder, &sim.base_url(), &log);
+        let address = served.address;
+        let mut slow = ask_slowly(address).await;
+        let _idle = TcpStream::connect(address).await.unwrap();
+        let load: Vec<_> = (0..CLIENTS).map(|client| tokio::spawn(ask_until_gone(address, client))).collect();
+        tokio::time::sleep(LOAD).await;
+        served.signal("TERM");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        slow.write_all(b"{}").await.unwrap();
+        let slow_answer = read_answer(&mut slow).await.expect("the slow request's answer");
+        assert!(slow_answer.starts_with("HTTP/1.1 422"), "{slow_answer}");
+
+        let mut answered = HashSet::new();
+        for client in load {
+            answered.extend(client.await.unwrap());
+        }
+        let (status, log) = served.wait(Duration::from_secs(20));
+        assert!(status.success(), "{status}: {log}");
+        let received: Vec<_> = log.lines().filter(|line| line.contains("received")).filter_map(load_id).collect();
+        assert!(received.len() > CLIENTS, "there was load: {}", received.len());
+        // Mutant: `stop(false)` in the drain turns this red, or the answer of the slow request.
+        let lost: Vec<_> = received.iter().filter(|id| !answered.contains(*id)).collect();
+        assert!(lost.is_empty(), "{} of {} heads were read and not answered: {lost:?}", lost.len(), received.len());
+    }
+}
+
+fn load_id(line: &str) -> Option<String> {
+    let from = line.find("load-")?;
+    let id = line[from..].chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '-');
+    Some(id.collect())
+}
+
+#[actix_web::test]
+async fn an_idle_server_stops_soon() {
+    let (database, folder) = (TestDatabase::create().await, TestFolder::create());
+    let served = Served::start(&database, &folder, "http://127.0.0.1:9/v1", &[]);
+    let mut kept = TcpStream::connect(served.address).await.unwrap();
+    kept.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    read_answer(&mut kept).await.unwrap();
+    served.signal("INT");
+    let (status, log) = served.wait(Duration::from_secs(8));
+    assert!(status.success(), "{log}");
+}
+
+#[actix_web::test]
+async fn a_server_that_migrates_answers_503_and_says_when_to_come_back() {
+    let (database, folder) = (TestDatabase::create().await, TestFolder::create());
+    // Holds the lock that the start's migration takes.
+    let blocker = database.connect().await;
+    blocker.batch_execute("SELECT pg_advisory_lock(7402385192837461)").await.unwrap();
+    let address = free_address();
+    let mut env = environment(&database, &folder, "http://127.0.0.1:9/v1");
+    env.insert("BIND_ADDR".to_owned(), address.to_string());
+    let starting = Served::spawn(&["serve"], &env);
+
+    let url = format!("http://{address}");
+    tollgate::install_crypto();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let get = async |path: &str| client.get(format!("{url}{path}")).send().await.ok();
+    let reply = eventually("an answer", async || get("/v1/models").await).await;
+    assert_eq!((reply.status().as_u16(), reply.headers()["retry-after"].to_str().unwrap()), (503, "2"));
+    assert!(reply.headers().contains_key("x-request-id"));
+    let health = get("/health").await.unwrap();
+    assert_eq!(health.status().as_u16(), 200);
+    assert!(health.text().await.unwrap().contains("\"unhealthy\""));
+
+    blocker.batch_execute("SELECT pg_advisory_unlock(7402385192837461)").await.unwrap();
+    eventually("ready", async || get("/ready").await.filter(|reply| reply.status().is_success())).await;
+    starting.signal("TERM");
+    let (status, log) = starting.wait(Duration::from_secs(10));
+    assert!(status.success(), "{log}");
+}
