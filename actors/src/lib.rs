@@ -11,7 +11,7 @@ pub mod runtime;
 use crate::activity::{Activity, ActivityActor, ActivityDeps, ActivityService};
 use crate::catalog::{Catalog, CatalogDeps, CatalogOptions};
 use crate::identity::{Identity, IdentityDeps, IdentityOptions};
-use crate::ledger::{Ledger, LedgerActor, LedgerOptions, LedgerService};
+use crate::ledger::{BATCH_MAX, Ledger, LedgerActor, LedgerOptions, LedgerService};
 use crate::ports::{Clock, ModelGateway};
 use crate::runtime::{Arbiters, AskError, Handle, Supervision};
 use std::path::PathBuf;
@@ -69,7 +69,7 @@ impl Actors {
         let activity_deps = ActivityDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io: store.io().clone() };
         let activity = activity::start(&arbiters.slow, supervision, activity_deps, &data_dir)?;
         let ActivityService { activity, actor: activity_face } = activity;
-        let ledger_options = LedgerOptions { store: store.clone(), clock: Arc::clone(&clock), instance, data_dir };
+        let ledger_options = LedgerOptions { store: store.clone(), clock: Arc::clone(&clock), instance, data_dir, batch_max: BATCH_MAX };
         let LedgerService { ledger, actor, ready } = ledger::start(&arbiters.hot, supervision, ledger_options)?;
         if tokio::time::timeout(LEDGER_READY_LIMIT, ready).await.is_err() {
             tracing::error!("the ledger has no database yet");
@@ -81,6 +81,17 @@ impl Actors {
         let catalog_deps = CatalogDeps { gateways, archive: Arc::new(store), clock, io };
         let catalog = catalog::start(&arbiters.hot, supervision, catalog_deps, catalog);
         Ok(Self { ledger, identity, catalog, activity, activity_face, ledger_face: actor })
+    }
+
+    /// Fault injection for promise P8: every actor, and the ledger's writer, panics. Returns when each has been told.
+    #[cfg(feature = "fault-injection")]
+    pub async fn crash_each(&self) {
+        // The one who asked is told that its message failed, which is what was wanted.
+        let _ = self.ledger_face.ask(runtime::Crash).await;
+        let _ = self.ledger.crash_writer().await;
+        self.identity.crash().await;
+        let _ = self.catalog.handle().ask(runtime::Crash).await;
+        let _ = self.activity_face.ask(runtime::Crash).await;
     }
 
     /// Ends them, those who ask before those who answer. Each has at most `limit`; `false` when one needed more.

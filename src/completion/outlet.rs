@@ -62,12 +62,12 @@ impl<H> Outlet<H> {
         self.put(Piece::Bytes(bytes)).await
     }
 
-    /// Ends the body.
-    ///
-    /// # Errors
-    /// `Gone`.
-    pub async fn end(mut self) -> Result<(), Gone> {
-        self.put(Piece::End).await
+    /// Hands over the last bytes and ends the body.
+    pub async fn finish(mut self, last: Bytes) {
+        if self.put(Piece::Bytes(last)).await.is_ok() {
+            // A client that has left by now has everything.
+            let _ = self.put(Piece::End).await;
+        }
     }
 
     /// Tells the client what went wrong: by the status while there is none yet, else by one last event, after which the
@@ -76,7 +76,7 @@ impl<H> Outlet<H> {
         match self.head.take() {
             Some((head, _)) => drop(head.send(Err(error))),
             // Whether or not it is read, this is the end; the dropped sender cuts the connection.
-            None => drop(self.put(Piece::Bytes(error_event(&error))).await),
+            None => _ = self.put(Piece::Bytes(error_event(&error))).await,
         }
     }
 
@@ -185,8 +185,9 @@ mod tests {
         assert!(head.try_recv().is_err());
         outlet.send(Bytes::from_static(b"a")).await.unwrap();
         let mut body = head.await.unwrap().unwrap();
-        outlet.end().await.unwrap();
+        outlet.finish(Bytes::from_static(b"b")).await;
         assert_eq!(next(&mut body).await.unwrap().unwrap(), "a");
+        assert_eq!(next(&mut body).await.unwrap().unwrap(), "b");
         assert!(next(&mut body).await.is_none());
     }
 

@@ -62,9 +62,7 @@ pub(super) async fn run(mut job: Job, ticket: Ticket, mut head: HeadSender<Strea
                 is_theirs: bill.is_theirs(),
                 gateway_usage: &bill.gateway_usage(&job),
             });
-            if outlet.send(closing).await.is_ok() {
-                drop(outlet.end().await);
-            }
+            outlet.finish(closing).await;
         }
     }
 }

@@ -1,14 +1,16 @@
-//! What every answer gets, whatever the door: its request's id, the envelope of its path for an error, a line in the log, a
-//! count. The one middleware of our own that every request passes.
+//! What every answer gets, whatever the door: its request's id, the envelope of its path for an error, the headers that web
+//! pages need, a line in the log, a count. The only middleware: every layer costs each request an allocation and a hop.
 
+use super::cors::{self, Cors};
 use super::error::{ApiError, Envelope};
 use super::request_id::{RequestId, RequestIds, X_REQUEST_ID};
-use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use crate::config::CorsOrigins;
+use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpResponse};
+use actix_web::{Error, HttpMessage};
 use metrics::{Counter, Histogram};
 use std::rc::Rc;
 use std::time::Instant;
@@ -16,13 +18,14 @@ use std::time::Instant;
 /// The frame's own state, one per HTTP worker.
 pub struct Frame {
     ids: RequestIds,
+    cors: Cors,
     meters: Meters,
 }
 
 impl Frame {
     /// `worker` is random: the workers' ids must differ.
-    pub fn new(worker: u64) -> Rc<Self> {
-        Rc::new(Self { ids: RequestIds::new(worker), meters: Meters::new() })
+    pub fn new(worker: u64, origins: &CorsOrigins) -> Rc<Self> {
+        Rc::new(Self { ids: RequestIds::new(worker), cors: Cors::new(origins), meters: Meters::new() })
     }
 }
 
@@ -39,54 +42,37 @@ pub async fn frame<B: MessageBody>(
     let id = frame.ids.of(request.headers());
     request.extensions_mut().insert(id.clone());
     tracing::debug!(request_id = id.as_str(), "received");
-    let response = next.call(request).await?;
-    frame.meters.record(response.status(), started);
-    let mut response = match refusal(&response) {
-        Some(error) => show(response, &error, &id),
-        None => response.map_into_left_body(),
+    let grant = frame.cors.grant(request.headers());
+    let mut response = match cors::preflight(&request) {
+        Some(answer) => request.into_response(answer).map_into_right_body(),
+        None => show(next.call(request).await?, &id),
     };
+    let status = response.status();
+    frame.meters.record(status, started);
     let (method, path) = (response.request().method(), response.request().path());
-    tracing::debug!(request_id = id.as_str(), %method, path, status = response.status().as_u16(), "answered");
+    tracing::debug!(request_id = id.as_str(), %method, path, status = status.as_u16(), "answered");
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, id.header().clone());
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    frame.cors.mark(grant, headers);
     Ok(response)
 }
 
-/// The error behind an answer; one of actix's own is told by its status.
-enum Refusal {
-    Ours,
-    Actix(ApiError),
-}
-
-fn refusal<B>(response: &ServiceResponse<B>) -> Option<Refusal> {
-    let error = response.response().error()?;
-    Some(match error.as_error::<ApiError>() {
-        Some(_) => Refusal::Ours,
-        None => Refusal::Actix(ApiError::of_status(response.status())),
-    })
-}
-
-/// Renders the error in the envelope of the request's path; headers that inner services have put on (CORS) stay.
-fn show<B: MessageBody>(response: ServiceResponse<B>, refusal: &Refusal, id: &RequestId) -> ServiceResponse<EitherBody<B>> {
-    let (request, before) = response.into_parts();
-    let error = match refusal {
-        Refusal::Actix(error) => Some(error),
-        Refusal::Ours => before.error().and_then(|error| error.as_error::<ApiError>()),
+/// Renders the error behind an answer, if there is one, in the envelope of the request's path.
+fn show<B: MessageBody>(response: ServiceResponse<B>, id: &RequestId) -> ServiceResponse<EitherBody<B>> {
+    let Some(error) = response.response().error() else { return response.map_into_left_body() };
+    let (request, path) = (response.request(), response.request().path());
+    let of_actix;
+    let error = match error.as_error::<ApiError>() {
+        Some(error) => error,
+        None => {
+            of_actix = ApiError::of_status(response.status());
+            &of_actix
+        }
     };
-    let Some(error) = error else { return ServiceResponse::new(request, before.map_into_left_body()) };
-    log(error, request.method(), request.path(), id);
-    let mut answer: HttpResponse<BoxBody> = error.render(Envelope::of(request.path()), Some(id.as_str()));
-    let kept: Vec<(HeaderName, HeaderValue)> = before
-        .headers()
-        .iter()
-        .filter(|(name, _)| !answer.headers().contains_key(*name))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    for (name, value) in kept {
-        answer.headers_mut().append(name, value);
-    }
-    ServiceResponse::new(request, answer.map_into_right_body())
+    log(error, request.method(), path, id);
+    let answer = error.render(Envelope::of(path), Some(id.as_str()));
+    response.into_response(answer).map_into_right_body()
 }
 
 /// 503s are at debug: under overload there are thousands a second, and whoever is overloaded or away says so itself.

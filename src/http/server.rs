@@ -5,7 +5,7 @@ use super::frame::{self, Frame};
 use super::limits::BodyLimits;
 use super::openapi::Document;
 use super::root::RootPage;
-use super::{cors, routes};
+use super::routes;
 use crate::adapters::Gateways;
 use crate::startup::Services;
 use actix_web::body::MessageBody;
@@ -89,7 +89,7 @@ fn app(
     > + use<>,
 > {
     let settings = &services.settings;
-    let frame = Frame::new(rand::random());
+    let frame = Frame::new(rand::random(), &settings.server.cors_origins);
     let (app, api) = App::new().into_utoipa_app().openapi(super::openapi::base()).configure(routes::all).split_for_parts();
     app.app_data(services.clone())
         .app_data(web::Data::new(gateways(services)))
@@ -98,7 +98,6 @@ fn app(
         .app_data(web::Data::new(RootPage::of(&api)))
         .app_data(web::Data::new(Allowed::of(&api)))
         .default_service(web::to(unknown_route))
-        .wrap(cors::cors(&settings.server.cors_origins))
         .wrap(from_fn(move |request, next| frame::frame(Rc::clone(&frame), request, next)))
 }
 

@@ -28,11 +28,10 @@ impl Starting {
     pub fn serve(listener: &TcpListener, origins: &CorsOrigins) -> io::Result<Self> {
         let origins = origins.clone();
         let server = HttpServer::new(move || {
-            let frame = Frame::new(rand::random());
+            let frame = Frame::new(rand::random(), &origins);
             App::new()
                 .route("/health", web::get().to(health))
                 .default_service(web::to(not_yet))
-                .wrap(super::cors::cors(&origins))
                 .wrap(from_fn(move |request, next| frame::frame(Rc::clone(&frame), request, next)))
         })
         .workers(1)

@@ -10,7 +10,7 @@ pub const CHARS_MAX: usize = 255;
 ///
 /// # Errors
 /// The field, in FastAPI's form.
-pub fn short(field: &str, text: &str) -> Result<String, FieldError> {
+pub fn short(field: &str, text: &str) -> Result<String, Box<FieldError>> {
     let trimmed = text.trim();
     let (kind, msg) = match trimmed.chars().count() {
         0 => ("string_too_short", "String should have at least 1 character"),
@@ -19,24 +19,24 @@ pub fn short(field: &str, text: &str) -> Result<String, FieldError> {
         _ => ("string_too_long", "String should have at most 255 characters"),
     };
     let input = if trimmed.len() > CHARS_MAX { Value::Null } else { text.into() };
-    Err(FieldError { kind: kind.into(), ..FieldError::of_body(field, msg, input) })
+    Err(Box::new(FieldError { kind: kind.into(), ..FieldError::of_body(field, msg, input) }))
 }
 
 /// The results of several fields: all, or 422 with every field that is wrong.
 ///
 /// # Errors
 /// 422.
-pub fn all<const N: usize>(fields: [Result<String, FieldError>; N]) -> Result<[String; N], ApiError> {
+pub fn all<const N: usize>(fields: [Result<String, Box<FieldError>>; N]) -> Result<[String; N], ApiError> {
     let (good, bad): (Vec<_>, Vec<_>) = fields.into_iter().partition(Result::is_ok);
     let good: Vec<String> = good.into_iter().flatten().collect();
-    good.try_into().map_err(|_| ApiError::unprocessable(bad.into_iter().filter_map(Result::err).collect()))
+    good.try_into().map_err(|_| ApiError::unprocessable(bad.into_iter().filter_map(Result::err).map(|field| *field).collect()))
 }
 
 /// An e-mail address: something before one `@`, a domain with a dot behind. Whether it exists only a letter could tell.
 ///
 /// # Errors
 /// The field, in FastAPI's form.
-pub fn email(field: &str, text: &str) -> Result<String, FieldError> {
+pub fn email(field: &str, text: &str) -> Result<String, Box<FieldError>> {
     const LOCAL_CHARS_MAX: usize = 64;
     let address = short(field, text)?;
     let parts = address.rsplit_once('@');
@@ -52,7 +52,7 @@ pub fn email(field: &str, text: &str) -> Result<String, FieldError> {
         };
         local_fits && dots_fit(local) && domain.contains('.') && domain.split('.').all(label_fits)
     });
-    if good { Ok(address) } else { Err(FieldError::of_body(field, "value is not a valid email address", text.into())) }
+    if good { Ok(address) } else { Err(Box::new(FieldError::of_body(field, "value is not a valid email address", text.into()))) }
 }
 
 #[cfg(test)]

@@ -34,6 +34,10 @@ impl From<DieselError> for StoreError {
                     | DatabaseErrorKind::ForeignKeyViolation,
                     Some(constraint),
                 ) => Self::Constraint { constraint: constraint.to_owned() },
+                // A standby after a fail-over, or two who waited for each other: the next try may be luckier.
+                (DatabaseErrorKind::ReadOnlyTransaction | DatabaseErrorKind::SerializationFailure, _) => {
+                    Self::Unavailable(info.message().to_owned())
+                }
                 // `UnableToSendCommand` is what a connection says whose server went away in the middle.
                 (DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, _) => {
                     Self::Unavailable(info.message().to_owned())
@@ -59,16 +63,18 @@ impl From<diesel_async::pooled_connection::deadpool::PoolError> for StoreError {
     }
 }
 
-/// The words with which a PostgreSQL that stops or starts sends its clients away (SQLSTATE class 57P, which diesel
-/// does not hand on).
+/// The words of a PostgreSQL that stops or starts (SQLSTATE class 57P), has no room, or ends a deadlock; diesel does not
+/// hand the SQLSTATE on.
 fn is_shutdown(message: &str) -> bool {
-    const WORDS: [&str; 6] = [
+    const WORDS: [&str; 8] = [
         "terminating connection",
         "the database system is",
         "connection closed",
         "canceling statement due to",
         "too many clients",
         "connection slots are reserved",
+        "deadlock detected",
+        "No space left on device",
     ];
     WORDS.iter().any(|words| message.contains(words))
 }

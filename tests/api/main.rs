@@ -5,9 +5,13 @@
 mod support;
 
 #[cfg(test)]
+mod chat;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod errors;
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
@@ -16,3 +20,19 @@ mod models;
 mod openapi;
 #[cfg(test)]
 mod shutdown;
+#[cfg(test)]
+mod admin;
+#[cfg(test)]
+mod api_keys;
+#[cfg(test)]
+mod balance;
+#[cfg(test)]
+mod identity;
+#[cfg(test)]
+mod principal;
+#[cfg(test)]
+mod register;
+#[cfg(test)]
+mod transactions;
+#[cfg(test)]
+mod demo;

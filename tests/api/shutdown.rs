@@ -7,10 +7,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tollgate_sim::provider::{Provider, ProviderOptions};
+use tollgate_sim::provider::{Behaviour, Provider, ProviderOptions};
 
 const CLIENTS: usize = 32;
 const ROUNDS: usize = 2;
+/// Clients that stream completions, each of about 300 ms, so that SIGTERM meets them in the middle.
+const STREAMS: usize = 16;
 const LOAD: Duration = Duration::from_millis(400);
 
 /// One answer on a kept connection: its head and a body of the announced length. `None` when the connection ended before
@@ -58,6 +60,44 @@ async fn ask_until_gone(address: SocketAddr, client: usize) -> Vec<String> {
     answered
 }
 
+/// Streams completions until the server is gone; the ids of those that came to their end.
+async fn stream_until_gone(address: SocketAddr, client: usize, key: String) -> Vec<String> {
+    let body = r#"{"model":"openai/gpt-4o-mini","stream":true,"max_tokens":15,"messages":[{"role":"user","content":"Hi"}]}"#;
+    let mut answered = Vec::new();
+    for number in 0.. {
+        let id = format!("load-s{client}-{number}");
+        let Ok(mut socket) = TcpStream::connect(address).await else { break };
+        let head = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\
+             x-request-id: {id}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        if socket.write_all(head.as_bytes()).await.is_err() {
+            break;
+        }
+        let mut answer = Vec::new();
+        let ended = socket.read_to_end(&mut answer).await;
+        if answer.is_empty() {
+            break;
+        }
+        let text = String::from_utf8_lossy(&answer);
+        assert!(ended.is_ok() && text.starts_with("HTTP/1.1 200"), "{ended:?}: {text}");
+        assert!(text.contains("data: [DONE]") && text.ends_with("0\r\n\r\n"), "a stream was cut off: {text}");
+        answered.push(id);
+    }
+    answered
+}
+
+/// Registers a user; the API key.
+async fn register(address: SocketAddr) -> String {
+    tollgate::install_crypto();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let user = serde_json::json!({"username": "ada", "email": "ada@example.com"});
+    let reply = client.post(format!("http://{address}/auth/register")).json(&user).send().await.unwrap();
+    let body: serde_json::Value = reply.json().await.unwrap();
+    body["api_key"].as_str().expect("an API key").to_owned()
+}
+
 /// A request whose body comes after SIGTERM: its head was read, as `100 Continue` shows.
 async fn ask_slowly(address: SocketAddr) -> TcpStream {
     let mut socket = TcpStream::connect(address).await.unwrap();
@@ -74,12 +114,21 @@ async fn sigterm_under_load_leaves_no_request_without_its_answer() {
     for _ in 0..ROUNDS {
         let (database, folder) = (TestDatabase::create().await, TestFolder::create());
         let sim = Provider::start(ProviderOptions::default()).await.unwrap();
-        let log = [("RUST_LOG", "info,tollgate::http::frame=debug"), ("HTTP_WORKERS", "2")];
+        sim.set_default(Behaviour { token_delay: Duration::from_millis(20), ..Behaviour::default() });
+        let log = [
+            ("RUST_LOG", "info,tollgate::http::frame=debug"),
+            ("HTTP_WORKERS", "2"),
+            ("RATE_LIMIT_REQUESTS_PER_MINUTE", "1000000"),
+            ("RATE_LIMIT_BURST", "1000000"),
+            ("RATE_LIMIT_CONCURRENCY", "1000000"),
+        ];
         let served = Served::start(&database, &folder, &sim.base_url(), &log);
         let address = served.address;
         let mut slow = ask_slowly(address).await;
         let _idle = TcpStream::connect(address).await.unwrap();
         let load: Vec<_> = (0..CLIENTS).map(|client| tokio::spawn(ask_until_gone(address, client))).collect();
+        let key = register(address).await;
+        let streams: Vec<_> = (0..STREAMS).map(|client| tokio::spawn(stream_until_gone(address, client, key.clone()))).collect();
         tokio::time::sleep(LOAD).await;
         served.signal("TERM");
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -88,13 +137,14 @@ async fn sigterm_under_load_leaves_no_request_without_its_answer() {
         assert!(slow_answer.starts_with("HTTP/1.1 422"), "{slow_answer}");
 
         let mut answered = HashSet::new();
-        for client in load {
+        for client in load.into_iter().chain(streams) {
             answered.extend(client.await.unwrap());
         }
         let (status, log) = served.wait(Duration::from_secs(20));
         assert!(status.success(), "{status}: {log}");
         let received: Vec<_> = log.lines().filter(|line| line.contains("received")).filter_map(load_id).collect();
         assert!(received.len() > CLIENTS, "there was load: {}", received.len());
+        assert!(received.iter().filter(|id| id.starts_with("load-s")).count() >= STREAMS, "there were streams");
         // Mutant: `stop(false)` in the drain turns this red, or the answer of the slow request.
         let lost: Vec<_> = received.iter().filter(|id| !answered.contains(*id)).collect();
         assert!(lost.is_empty(), "{} of {} heads were read and not answered: {lost:?}", lost.len(), received.len());

@@ -12,6 +12,8 @@
 //! ```
 
 pub mod binary;
+pub mod kill;
+pub mod money;
 mod clock;
 mod folder;
 mod reply;
@@ -19,8 +21,9 @@ mod reply;
 pub use clock::TurnedClock;
 pub use folder::TestFolder;
 pub use reply::Reply;
-pub use tollgate_test_database::{TestDatabase, superuser_url};
+pub use tollgate_test_database::TestDatabase;
 
+use actix_web::web;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -32,7 +35,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tollgate::config::Settings;
 use tollgate::shutdown::Drained;
-use tollgate::startup::{Application, Deps};
+use tollgate::startup::{Application, Deps, Services};
 use tollgate_sim::provider::{Provider, ProviderOptions};
 
 /// The admin key of every test server.
@@ -49,6 +52,8 @@ pub struct TestApp {
     pub clock: Arc<TurnedClock>,
     pub database: TestDatabase,
     pub folder: TestFolder,
+    /// The inside, for faults that no door offers.
+    pub services: web::Data<Services>,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<anyhow::Result<Drained>>,
 }
@@ -86,12 +91,13 @@ pub async fn app_on(database: TestDatabase, settings: &[(&str, &str)]) -> TestAp
     let address = application.address();
     // Completions are refused while no list of models is there.
     application.services().actors.catalog.warmed(Duration::from_secs(10)).await;
+    let services = application.services().clone();
     let (stop, stopped) = oneshot::channel();
     let running = actix_web::rt::spawn(application.run_until_stopped(async {
         let _ = stopped.await;
     }));
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    TestApp { address, client, sim, clock, database, folder, stop: Some(stop), running }
+    TestApp { address, client, sim, clock, database, folder, services, stop: Some(stop), running }
 }
 
 /// What a test server's environment holds; no limit that a test would run into by accident.

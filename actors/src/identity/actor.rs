@@ -260,4 +260,5 @@ impl Handler<Drain> for IdentityActor {
     }
 }
 
+#[cfg(any(test, feature = "fault-injection"))]
 crate::crashable!(IdentityActor);

@@ -6,7 +6,7 @@
 use super::command::Envelope;
 use super::handle::{Desk, Ledger};
 use super::keeper;
-use super::writer::{Writer, WriterOptions};
+use super::writer::{Database, Writer, WriterOptions};
 use crate::runtime::{Drain, Handle, Supervision};
 use actix::{Actor, Context, Handler, ResponseFuture, Supervised};
 use actix_rt::ArbiterHandle;
@@ -17,7 +17,6 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tollgate_store::Store;
 
 /// A writer that ends by a panic of its own rests this long before it is started again.
 const WRITER_REST: Duration = Duration::from_millis(10);
@@ -57,8 +56,8 @@ pub fn start(arbiter: &ArbiterHandle, supervision: &Supervision, options: Ledger
 }
 
 /// Runs the writer until the queue is closed and empty. A panic outside a batch restarts it with the same state.
-async fn write_until_stopped(
-    mut writer: Writer<Store>,
+pub async fn write_until_stopped<D: Database>(
+    mut writer: Writer<D>,
     mut queue: mpsc::Receiver<Envelope>,
     stop: CancellationToken,
     ready: oneshot::Sender<()>,

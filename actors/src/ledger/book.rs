@@ -116,7 +116,7 @@ impl<'h> Book<'h> {
         self.holds.entry(terms.hold.0).or_insert(HoldRow {
             id: terms.hold.0,
             account_id: terms.accounts.credits.0,
-            asked: terms.amount,
+            asked: terms.asked,
             amount: terms.amount,
             state: HoldState::Open.code(),
             charged: None,
@@ -156,7 +156,7 @@ impl<'h> Book<'h> {
     fn hold(&mut self, terms: &Terms, least: i64) -> Decision {
         let account_id = terms.accounts.credits.0;
         if let Some(known) = self.holds.get(&terms.hold.0).copied() {
-            return self.hold_again(terms, &known);
+            return self.hold_again(terms, least, &known);
         }
         let account = self.account(account_id)?;
         let available = account.available();
@@ -174,16 +174,19 @@ impl<'h> Book<'h> {
 
     /// The same id once more: the same answer, or the field that differs. A refused id stays refused, whatever the
     /// balance is now: a new try needs a new id.
-    fn hold_again(&mut self, terms: &Terms, known: &HoldRow) -> Decision {
+    fn hold_again(&mut self, terms: &Terms, least: i64, known: &HoldRow) -> Decision {
         if known.account_id != terms.accounts.credits.0 {
             return Err(LedgerError::Conflict("account"));
         }
-        if known.asked != terms.amount {
+        if known.asked != terms.asked {
             return Err(LedgerError::Conflict("amount"));
         }
         if known.state == HoldState::Refused.code() {
             let available = self.account(known.account_id)?.available();
             return Err(insufficient(known.asked, available));
+        }
+        if known.amount < least {
+            return Err(LedgerError::Conflict("least"));
         }
         Ok(Outcome::Held { granted: known.amount })
     }
@@ -197,13 +200,12 @@ impl<'h> Book<'h> {
             return if charged == cost { self.settled(terms, &hold) } else { Err(LedgerError::Conflict("cost")) };
         }
         let revenue = self.house.revenue(terms.asset()).ok_or(LedgerError::Unknown("house account"))?;
-        self.require([terms.accounts.debt.0, revenue])?;
-        let account = self.account(terms.accounts.credits.0)?;
-        if hold.state == HoldState::Open.code() {
-            account.held -= hold.amount;
-        }
-        let paid = cost.min(account.available().max(0));
+        let freed = if hold.state == HoldState::Open.code() { hold.amount } else { 0 };
+        let paid = cost.min((self.account(terms.accounts.credits.0)?.available() + freed).max(0));
         let debt = cost - paid;
+        self.require_room([(terms.accounts.debt.0, -debt), (revenue, cost)])?;
+        let account = self.account(terms.accounts.credits.0)?;
+        account.held -= freed;
         account.posted -= paid;
         let balance_after = account.posted;
         if debt > 0 {
@@ -284,11 +286,11 @@ impl<'h> Book<'h> {
         let UserAccounts { user, asset, credits, debt } = credit.accounts;
         let source = self.house.source(credit.source, asset).ok_or(LedgerError::Unknown("house account"))?;
         let amount = credit.amount.0;
-        self.require([credits.0, source])?;
+        self.require_room([(credits.0, amount), (source, -amount)])?;
         let owed = -self.account(debt.0)?.posted;
         let repaid = owed.min(amount);
         let account = self.account(credits.0)?;
-        let full = account.posted.checked_add(amount).ok_or(LedgerError::Conflict("amount: the balance would overflow"))?;
+        let full = account.posted + amount;
         account.posted = full - repaid;
         let (balance_after, held) = (account.posted, account.held);
         self.account(debt.0)?.posted += repaid;
@@ -299,7 +301,7 @@ impl<'h> Book<'h> {
             let moved = Transfer { kind, debit_account, credit_account, amount, reference, user_id, balance_after, description };
             self.batch.transfers.push(moved);
         };
-        transfer(Cow::Borrowed(credit.kind), source, credits.0, amount, full, credit.description.clone());
+        transfer(Cow::Borrowed(credit.kind), source, credits.0, amount, full, storable(&credit.description));
         if repaid > 0 {
             transfer(Cow::Borrowed("debt_repayment"), credits.0, debt.0, repaid, balance_after, String::new());
         }
@@ -317,9 +319,13 @@ impl<'h> Book<'h> {
         Ok(answer)
     }
 
-    /// Nothing is changed before every account is known to be there.
-    fn require<const N: usize>(&self, ids: [i64; N]) -> Decision<()> {
-        if ids.iter().all(|id| self.accounts.contains_key(id)) { Ok(()) } else { Err(LedgerError::Unknown("account")) }
+    /// Nothing is changed before every account is known to be there, and its balance to stay a number.
+    fn require_room<const N: usize>(&self, changes: [(i64, i64); N]) -> Decision<()> {
+        for (id, change) in changes {
+            let account = self.accounts.get(&id).ok_or(LedgerError::Unknown("account"))?;
+            account.posted.checked_add(change).ok_or(LedgerError::Conflict("amount: the books would overflow"))?;
+        }
+        Ok(())
     }
 
     fn account(&mut self, id: i64) -> Decision<&mut Account> {
@@ -351,12 +357,17 @@ fn body_hash(credit: &Credit) -> Vec<u8> {
     hasher.finalize().to_vec()
 }
 
+/// PostgreSQL's texts hold no NUL, and an upstream may send one.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 fn usage_row(terms: &Terms, record: &CallRecord, cost: i64, balance_after: i64) -> Usage {
     Usage {
         hold_id: terms.hold.0,
         user_id: terms.accounts.user.0,
         api_key_id: terms.key.0,
-        model: record.model.clone(),
+        model: storable(&record.model),
         gateway: Cow::Borrowed(record.gateway.as_str()),
         prompt_tokens: record.usage.prompt,
         completion_tokens: record.usage.completion,
@@ -368,6 +379,6 @@ fn usage_row(terms: &Terms, record: &CallRecord, cost: i64, balance_after: i64) 
         latency_ms: i32::try_from(record.latency.as_millis()).unwrap_or(i32::MAX),
         estimated: record.estimated,
         streamed: record.streamed,
-        finish_reason: record.finish_reason.clone(),
+        finish_reason: storable(&record.finish_reason),
     }
 }

@@ -34,3 +34,4 @@ pub use actor::{LedgerActor, LedgerOptions, LedgerService, start};
 pub use handle::Ledger;
 pub use messages::{Asset, Balance, CallRecord, Credit, HoldRequest, LedgerError, Settled, Source, UserAccounts};
 pub use ticket::{CallPermit, ConfirmedTicket, Receipt, Ticket};
+pub use writer::BATCH_MAX;

@@ -51,7 +51,7 @@ fn several_data_lines_are_one_text_and_one_space_after_the_colon_goes() {
 
 #[test]
 fn the_frames_together_are_the_stream() {
-    let stream = b": c\r\n\r\ndata: a\n\ndata: b\rdata: c\r\r".as_slice();
+    let stream = b": c\r\n\r\ndata: a\n\ndata: b\rdata: c\r\rdata: d\n\n".as_slice();
     assert_eq!(frames([stream]).0.concat_raw(), stream);
 }
 

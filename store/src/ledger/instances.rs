@@ -123,6 +123,8 @@ pub struct DueHold {
     #[diesel(sql_type = BigInt)]
     pub debt_account: i64,
     #[diesel(sql_type = BigInt)]
+    pub asked: i64,
+    #[diesel(sql_type = BigInt)]
     pub amount: i64,
     /// Its time is over, rather than its owner dead.
     #[diesel(sql_type = Bool)]
@@ -141,7 +143,8 @@ pub async fn due_holds(
     limit: i64,
 ) -> Result<Vec<DueHold>, StoreError> {
     let due = diesel::sql_query(format!(
-        "SELECT h.id, a.user_id, a.asset, h.account_id AS account, d.id AS debt_account, h.amount, h.expires_at <= $1 AS expired
+        "SELECT h.id, a.user_id, a.asset, h.account_id AS account, d.id AS debt_account, h.asked, h.amount,
+             h.expires_at <= $1 AS expired
          FROM holds h
          JOIN accounts a ON a.id = h.account_id
          JOIN accounts d ON d.user_id = a.user_id AND d.kind = 'debt' AND d.asset = a.asset
@@ -155,14 +158,17 @@ pub async fn due_holds(
     Ok(due.load(&mut store.get().await?).await?)
 }
 
-/// Extends open holds, each to its time.
+/// Extends open holds, each to its time. One that is locked is being closed: to wait for it could be a deadlock.
 ///
 /// # Errors
 /// As the database's.
 pub async fn extend_holds(store: &Store, until: &[(Uuid, DateTime<Utc>)]) -> Result<usize, StoreError> {
     let (ids, times): (Vec<Uuid>, Vec<DateTime<Utc>>) = until.iter().copied().unzip();
     let extend = diesel::sql_query(
-        "UPDATE holds h SET expires_at = u.until FROM unnest($1, $2) AS u (id, until) WHERE h.id = u.id AND h.state = 0",
+        "WITH due AS MATERIALIZED (
+             SELECT h.id, u.until FROM unnest($1, $2) AS u (id, until)
+             JOIN holds h ON h.id = u.id AND h.state = 0 FOR UPDATE OF h SKIP LOCKED)
+         UPDATE holds h SET expires_at = d.until FROM due d WHERE h.id = d.id",
     )
     .bind::<Array<SqlUuid>, _>(ids)
     .bind::<Array<Timestamptz>, _>(times);

@@ -168,6 +168,7 @@ pub fn closing_of(hold: &DueHold, closing: Closing) -> Command {
         credits: AccountId(hold.account),
         debt: AccountId(hold.debt_account),
     };
-    let terms = Terms { hold: HoldId(hold.id), accounts, key: KeyId(0), amount: hold.amount, lifetime: Duration::ZERO };
+    let (asked, amount) = (hold.asked, hold.amount);
+    let terms = Terms { hold: HoldId(hold.id), accounts, key: KeyId(0), asked, amount, lifetime: Duration::ZERO };
     Command::Close { terms, closing }
 }

@@ -46,6 +46,8 @@ pub struct WriterOptions<D = Store> {
     pub instance: String,
     /// Where the journal and the anchors are kept.
     pub data_dir: PathBuf,
+    /// Commands in one batch; [`BATCH_MAX`] but for measuring what batches are worth.
+    pub batch_max: usize,
 }
 
 /// The writer's state. It survives a panic in a batch: what was not answered is tried again, one by one.
@@ -78,7 +80,8 @@ impl<D: Database> Writer<D> {
         ready: &mut Option<oneshot::Sender<()>>,
         stop: &CancellationToken,
     ) {
-        let mut waiting = Vec::with_capacity(BATCH_MAX);
+        let batch_max = self.options.batch_max;
+        let mut waiting = Vec::with_capacity(batch_max);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -86,7 +89,7 @@ impl<D: Database> Writer<D> {
                 biased;
                 _ = tick.tick() => self.look_after().await,
                 () = stop.cancelled(), if !queue.is_closed() => queue.close(),
-                taken = queue.recv_many(&mut waiting, BATCH_MAX) => {
+                taken = queue.recv_many(&mut waiting, batch_max) => {
                     if taken == 0 {
                         return self.anchor();
                     }
@@ -176,7 +179,7 @@ impl<D: Database> Writer<D> {
     }
 
     /// A command that fails by itself, on the truth: a defect of ours. A settle is kept for a person to look at.
-    fn give_up(&mut self, command: &Command, trouble: &Trouble) -> Outcome {
+    fn give_up(&self, command: &Command, trouble: &Trouble) -> Outcome {
         tracing::error!(?command, ?trouble, "a ledger command can't be written");
         metrics::counter!("tollgate_ledger_defects_total").increment(1);
         if let Command::Close { terms, closing: Closing::Settle(record) } = command {
@@ -185,15 +188,14 @@ impl<D: Database> Writer<D> {
         Outcome::Failed(LedgerError::Unavailable)
     }
 
-    fn answer(&mut self, envelope: Envelope, outcome: Outcome) {
+    fn answer(&self, envelope: Envelope, outcome: Outcome) {
         let Envelope { command, reply, place } = envelope;
         let unheard = reply.send(outcome).err();
         // Granted, but the caller has left: no ticket will ever close it.
         if let (Command::Hold { terms, .. }, Some(Outcome::Held { granted })) = (command, unheard) {
             let terms = Terms { amount: granted, ..terms };
-            drop(self.desk.send(Command::Close { terms, closing: Closing::Release }, None));
+            drop(self.desk.send(Command::Close { terms, closing: Closing::Release }, place));
         }
-        drop(place);
     }
 
     async fn look_after(&mut self) {
@@ -228,38 +230,74 @@ impl<D: Database> Writer<D> {
         self.next_try = Instant::now() + RECONNECT_REST;
     }
 
-    /// Drops the connection and opens a new one, with what is owed paid before anything else is served.
+    /// Drops the connection and opens a new one. What is owed is paid before anything else is served, and before a dead
+    /// process's holds are released: some of them are what it is paid from.
     async fn reconnect(&mut self) {
         self.disconnect();
         match Connected::open(&self.options.store, &self.options.instance, self.place).await {
-            Ok(mut connected) => {
-                self.place = Some(connected.place());
-                let orphans = connected.release_orphans(&self.options.store, &*self.options.clock, &self.desk).await;
-                if let Err(trouble) = orphans {
-                    tracing::warn!(?trouble, "a dead process's holds could not be released yet");
-                    return;
-                }
+            Ok(connected) => {
+                let place = connected.place();
                 self.connected = Some(connected);
                 self.pay_what_is_owed().await;
+                self.release_orphans(place).await;
             }
             Err(error) => tracing::warn!(%error, "the ledger can't reach the database"),
         }
     }
 
-    async fn pay_what_is_owed(&mut self) {
+    /// The place counts as this process's own only when nothing of its former owner is open any more.
+    async fn release_orphans(&mut self, place: (i32, i64)) {
         let Some(connected) = self.connected.as_mut() else { return };
+        let released = guarded(connected.release_orphans(&self.options.store, &*self.options.clock, &self.desk)).await;
+        if let Err(trouble) = &released {
+            tracing::warn!(?trouble, "a dead process's holds could not be released yet");
+        }
+        match released {
+            Err(Trouble::Away | Trouble::Panicked) => self.disconnect(),
+            // Holds that the database won't release are the keeper's when their time is over.
+            Ok(()) | Err(Trouble::Stale | Trouble::Refused(_)) => self.place = Some(place),
+        }
+    }
+
+    async fn pay_what_is_owed(&mut self) {
         let at = now(&*self.options.clock);
-        for part in self.owed.parts() {
+        while let Some(connected) = self.connected.as_mut() {
+            let part = self.owed.next();
+            if part.is_empty() {
+                return;
+            }
             let commands: Vec<&Command> = part.iter().collect();
             match guarded(connected.write_exactly(&commands, at, &self.desk)).await {
-                Ok(_) => {}
+                Ok(outcomes) => {
+                    for (command, outcome) in part.iter().zip(outcomes) {
+                        if let Outcome::Failed(error) = outcome {
+                            self.give_up(command, &Trouble::Refused(error.to_string()));
+                        }
+                    }
+                    self.owed.paid(part.len());
+                }
+                Err(Trouble::Away) => {
+                    tracing::warn!("what is owed could not be written yet");
+                    self.disconnect();
+                }
                 Err(trouble) => {
-                    tracing::warn!(?trouble, "what is owed could not be written yet");
-                    return self.disconnect();
+                    self.narrow_down(&part, &trouble);
+                    if trouble == Trouble::Panicked {
+                        self.disconnect();
+                    }
                 }
             }
         }
-        self.owed.paid();
+    }
+
+    /// Something in what is owed can't be written: it is set aside when it stands alone, so that it does not bar the way.
+    fn narrow_down(&mut self, part: &[Command], trouble: &Trouble) {
+        if let [guilty] = part {
+            self.give_up(guilty, trouble);
+            self.owed.paid(1);
+        } else {
+            self.owed.halve();
+        }
     }
 
     fn anchor(&self) {
@@ -310,7 +348,7 @@ fn now(clock: &dyn Clock) -> DateTime<Utc> {
 }
 
 /// The accounts of the house, by name.
-fn house_ids(house: &tollgate_store::ledger::House) -> HouseIds {
+pub fn house_ids(house: &tollgate_store::ledger::House) -> HouseIds {
     use super::messages::Asset;
     let mut ids = HouseIds::default();
     for kind in ["revenue", "grants", "clearing", "refunds"] {

@@ -6,6 +6,7 @@ use super::super::messages::{CallRecord, LedgerError, Settled};
 use super::BATCH_MAX;
 use crate::journal::Journal;
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use tollgate_domain::Nanos;
@@ -24,34 +25,38 @@ struct OwedSettle {
 pub struct Owed {
     journal: Journal,
     aside: PathBuf,
-    settles: Vec<Command>,
+    settles: VecDeque<Command>,
     /// In memory only: after a crash the next start releases them anyway.
-    releases: Vec<Command>,
+    releases: VecDeque<Command>,
+    /// How much is paid in one go: less while something in it can't be written.
+    at_once: usize,
 }
 
 impl Owed {
     pub fn open(data_dir: &Path) -> std::io::Result<Self> {
         std::fs::create_dir_all(data_dir)?;
         let mut journal = Journal::open(&data_dir.join("ledger.journal"), JOURNAL_MAX_BYTES)?;
-        let settles: Vec<Command> =
+        let settles: VecDeque<Command> =
             journal.read_all()?.iter().filter_map(|record| serde_json::from_slice(record).ok()).map(command_of).collect();
         if !settles.is_empty() {
             tracing::info!(settles = settles.len(), "settles of an earlier run wait in the journal");
         }
-        Ok(Self { journal, aside: data_dir.join("ledger.rejected.jsonl"), settles, releases: Vec::new() })
+        let aside = data_dir.join("ledger.rejected.jsonl");
+        Ok(Self { journal, aside, settles, releases: VecDeque::new(), at_once: BATCH_MAX })
     }
 
     /// Notes the settle on disk. The answer tells the last known balance.
     pub fn settle(&mut self, terms: &Terms, record: &CallRecord, desk: &Desk) -> Outcome {
         let owed = OwedSettle { terms: *terms, record: record.clone() };
         let written = serde_json::to_vec(&owed).map_err(std::io::Error::other).and_then(|line| self.journal.append(&line));
-        self.settles.push(command_of(owed));
+        self.settles.push_back(command_of(owed));
         metrics::counter!("tollgate_ledger_journaled_total").increment(1);
         match written {
             Ok(()) => {
                 let known = desk.known.get(&terms.accounts.credits).unwrap_or_default();
-                let balance_after = known.saturating_add(Nanos(terms.amount)).saturating_sub(record.cost);
-                Outcome::Settled(Settled { charged: record.cost, debt: Nanos::ZERO, balance_after, journaled: true })
+                let charged = record.cost.max(Nanos::ZERO);
+                let balance_after = known.saturating_add(Nanos(terms.amount)).saturating_sub(charged);
+                Outcome::Settled(Settled { charged, debt: Nanos::ZERO, balance_after, journaled: true })
             }
             Err(error) => {
                 tracing::error!(%error, hold = %terms.hold, "a settle is owed and only in memory");
@@ -61,7 +66,7 @@ impl Owed {
     }
 
     pub fn release(&mut self, terms: Terms) {
-        self.releases.push(Command::Close { terms, closing: Closing::Release });
+        self.releases.push_back(Command::Close { terms, closing: Closing::Release });
     }
 
     /// Keeps a settle that the database refuses, for a person to look at.
@@ -70,22 +75,27 @@ impl Owed {
         append_line(&self.aside, &line);
     }
 
-    /// What is owed, in batches.
-    pub fn parts(&self) -> Vec<Vec<Command>> {
-        let all: Vec<Command> = self.settles.iter().chain(&self.releases).cloned().collect();
-        all.chunks(BATCH_MAX).map(<[Command]>::to_vec).collect()
+    /// What is to be paid next; empty when nothing is owed.
+    pub fn next(&self) -> Vec<Command> {
+        self.settles.iter().chain(&self.releases).take(self.at_once).cloned().collect()
     }
 
-    /// All of it is in the database now.
-    pub fn paid(&mut self) {
-        self.releases.clear();
-        if self.settles.is_empty() {
-            return;
-        }
-        match self.journal.clear() {
-            Ok(()) => self.settles.clear(),
+    /// What came next can't be written together.
+    pub fn halve(&mut self) {
+        self.at_once = (self.at_once / 2).max(1);
+    }
+
+    /// The first `count` are in the database now, or set aside.
+    pub fn paid(&mut self, count: usize) {
+        let settles = count.min(self.settles.len());
+        self.settles.drain(..settles);
+        self.releases.drain(..(count - settles).min(self.releases.len()));
+        self.at_once = (self.at_once * 2).min(BATCH_MAX);
+        if settles > 0 && self.settles.is_empty() {
             // Written twice, it has one effect: the ids are the same.
-            Err(error) => tracing::error!(%error, "the ledger's journal can't be cleared"),
+            if let Err(error) = self.journal.clear() {
+                tracing::error!(%error, "the ledger's journal can't be cleared");
+            }
         }
     }
 }

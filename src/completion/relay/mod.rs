@@ -13,6 +13,9 @@ use serde_json::value::RawValue;
 use tollgate_actors::ports::GatewayError;
 use tollgate_domain::{GatewayId, TokenUsage};
 
+#[cfg(test)]
+mod tests;
+
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// How far a stream has come.

@@ -1,0 +1,118 @@
+//! Clients that leave a stream, or do not read it (P3): the provider is stopped within two seconds, what arrived is charged.
+
+use super::*;
+use crate::support;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A client on a bare socket: it can leave in ways that no HTTP library does.
+async fn open(app: &TestApp, user: &TestUser, fields: Value) -> TcpStream {
+    let body = body(fields).to_string();
+    let mut socket = TcpStream::connect(app.address).await.unwrap();
+    let head = format!(
+        "POST {PATH} HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        user.key,
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.write_all(body.as_bytes()).await.unwrap();
+    socket
+}
+
+async fn read_until(socket: &mut TcpStream, text: &str) -> String {
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains(text) {
+        let mut buffer = [0; 4_096];
+        let count =
+            tokio::time::timeout(Duration::from_secs(10), socket.read(&mut buffer)).await.expect("bytes in time").unwrap();
+        assert!(count > 0, "the server closed: {}", String::from_utf8_lossy(&seen));
+        seen.extend_from_slice(&buffer[..count]);
+    }
+    String::from_utf8(seen).unwrap()
+}
+
+/// Waits until the provider sees that nobody listens.
+async fn cancelled_within(app: &TestApp, before: u64, limit: Duration) {
+    let left = Instant::now();
+    eventually("the provider's client is gone", async || (app.sim.stats().cancelled > before).then_some(())).await;
+    assert!(left.elapsed() <= limit, "noticed only after {:?}", left.elapsed());
+}
+
+async fn leaves(words: &str, leave: impl AsyncFn(TcpStream)) {
+    let app = support::app().await;
+    let user = app.register_user().await;
+    behave(&app, words);
+    for round in 0..3 {
+        let cancelled = app.sim.stats().cancelled;
+        let mut socket = open(&app, &user, json!({"stream": true, "max_tokens": 4_000})).await;
+        read_until(&mut socket, "tok1").await;
+        leave(socket).await;
+        // Two seconds are promised; a busy machine has slack.
+        cancelled_within(&app, cancelled, Duration::from_secs(3)).await;
+        let money = eventually("the charge", async || Some(money(&app, &user).await).filter(|money| money.records > round)).await;
+        assert!(money.charged > 0);
+        assert_eq!(settled(&app, &user).await.records, round + 1);
+    }
+    assert_eq!(app.database.number("SELECT count(*) FROM usage_records WHERE finish_reason <> 'client_gone'").await, 0);
+    assert_eq!(app.database.number("SELECT count(*) FROM usage_records WHERE NOT estimated").await, 0);
+}
+
+#[actix_web::test]
+async fn a_closed_client_stops_the_upstream_within_two_seconds() {
+    leaves("token-delay:20", async |socket| drop(socket)).await;
+}
+
+#[actix_web::test]
+async fn a_client_that_closes_while_the_provider_is_silent_is_noticed_by_a_ping() {
+    leaves("stall-after:1", async |socket| drop(socket)).await;
+}
+
+#[actix_web::test]
+async fn a_client_that_resets_stops_the_upstream_within_two_seconds() {
+    leaves("stall-after:1", async |socket| {
+        socket.set_zero_linger().unwrap();
+        drop(socket);
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_half_closed_client_is_served_to_the_end() {
+    let app = support::app().await;
+    let user = app.register_user().await;
+    behave(&app, "token-delay:300");
+    let mut socket = open(&app, &user, json!({"stream": true})).await;
+    read_until(&mut socket, "tok1").await;
+    socket.shutdown().await.unwrap();
+    let rest = read_until(&mut socket, "[DONE]").await;
+    assert!(rest.contains("tok5"), "{rest}");
+    assert_eq!(settled(&app, &user).await.charged, COST_NANOS);
+}
+
+#[actix_web::test]
+async fn a_client_that_leaves_before_the_answer_begins_costs_nothing() {
+    let app = support::app().await;
+    let user = app.register_user().await;
+    behave(&app, "silent");
+    let socket = open(&app, &user, json!({"stream": true})).await;
+    eventually("the provider is asked", async || (app.sim.stats().open == 1).then_some(())).await;
+    socket.set_zero_linger().unwrap();
+    drop(socket);
+    cancelled_within(&app, 0, Duration::from_secs(3)).await;
+    assert_eq!(settled(&app, &user).await, Money { charged: 0, records: 0, open_holds: 0, held: 0 });
+}
+
+#[actix_web::test]
+async fn a_client_that_never_reads_is_given_up_after_the_write_time_out() {
+    let app = support::app_with(&[("WRITE_TIMEOUT", "1")]).await;
+    let user = app.register_user().await;
+    behave(&app, "endless");
+    let mut socket = open(&app, &user, json!({"stream": true})).await;
+    read_until(&mut socket, "tok1").await;
+    eventually("the provider's client is gone", async || (app.sim.stats().cancelled > 0).then_some(())).await;
+    let charged = eventually("the charge", async || Some(money(&app, &user).await).filter(|money| money.records == 1)).await;
+    assert!(charged.charged > 0);
+    assert_eq!(settled(&app, &user).await.records, 1);
+    drop(socket);
+}

@@ -1,0 +1,180 @@
+#!/usr/bin/env bash
+# The suites with OpenAI's own SDKs, against a running server with the stand-in provider. `make test` calls this last;
+# by hand, after `cargo build --bins`:
+#
+#   tests/sdk/run.sh [python|node]     one suite alone; the default is both
+#
+# The database is one of its own on the cluster of TEST_DATABASE_URL, or on a throw-away cluster.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../../deploy/dev/common.sh"
+cd "$ROOT/tests/sdk"
+exec </dev/null
+
+readonly SERVER="${CARGO_TARGET_DIR:-$ROOT/target}/debug/tollgate"
+readonly START_LIMIT_S=60 STOP_LIMIT_S=20
+# The test databases' sweep knows by the number whether the run still lives.
+readonly DATABASE="tollgate_test_$$_sdk"
+readonly SUITES=("${@:-python node}")
+FOLDER="" CHILD="" SERVER_PID="" HAS_DATABASE="" HAS_CLUSTER=""
+
+# Nothing of the caller's environment: a real provider's key or a proxy would be used.
+bare() {
+    env -i PATH="$PATH" LC_ALL=C.UTF-8 "$@"
+}
+
+# in_front COMMAND...: waits for it in a way that a signal interrupts, so that the clean-up can end it.
+in_front() {
+    local status=0
+    "$@" &
+    CHILD=$!
+    wait "$CHILD" || status=$?
+    CHILD=""
+    return "$status"
+}
+
+# ---- The SDKs, at the versions pinned here; installed when missing or changed.
+
+# unless_installed STAMP INSTALL VERSION FILE...: runs INSTALL unless STAMP holds that version and those files.
+unless_installed() {
+    local stamp="$1" install="$2" wanted
+    wanted="$(echo "$3" && cat "${@:4}")"
+    [[ -e $stamp && $(<"$stamp") == "$wanted" ]] && return
+    "$install"
+    printf '%s\n' "$wanted" >"$stamp"
+}
+
+install_python() {
+    echo "installing the Python SDK"
+    rm -rf .venv
+    python3 -m venv .venv
+    .venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check --requirement python/requirements.txt
+}
+
+install_node() {
+    echo "installing the Node SDK"
+    (cd node && npm ci --silent --ignore-scripts --no-audit --no-fund --no-update-notifier)
+}
+
+# One run at a time: another may want to install the same.
+install() (
+    exec {lock}<run.sh
+    flock "$lock"
+    unless_installed .venv/installed install_python "$(python3 --version)" python/requirements.txt
+    unless_installed node/node_modules/.installed install_node "$(node --version)" node/package.json node/package-lock.json
+)
+
+# ---- The server.
+
+# address ROLE: this run's database; all roles of a test cluster have the superuser's password.
+address() {
+    local rest="${TEST_DATABASE_URL#*://*:}" password
+    password="${rest%%@*}"
+    rest="${rest#*@}"
+    echo "postgres://$1:$password@${rest%%/*}/$DATABASE"
+}
+
+sql() {
+    psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --command "$1" "$TEST_DATABASE_URL"
+}
+
+make_database() {
+    local line
+    if [[ -z ${TEST_DATABASE_URL:-} ]]; then
+        HAS_CLUSTER=yes
+        line="$("$ROOT/deploy/dev/test-postgres.sh" start --owner $$)"
+        export "${line?}"
+    fi
+    HAS_DATABASE=yes
+    sql "CREATE DATABASE $DATABASE OWNER tollgate_owner"
+}
+
+# tollgate ARGUMENT...: with this run's database, and with limits that the suites don't run into by accident.
+tollgate() {
+    # setpriv: the server does not outlive this script, however that ends.
+    bare DATA_DIR="$FOLDER/data" DATABASE_URL="$(address tollgate_app)" DATABASE_ADMIN_URL="$(address tollgate_owner)" \
+        BIND_ADDR=127.0.0.1:0 HTTP_WORKERS=2 LOG_FORMAT=text REGISTER_PER_HOUR=0 TRIAL_DAYS=0 \
+        RATE_LIMIT_REQUESTS_PER_MINUTE=100000 RATE_LIMIT_REQUESTS_PER_HOUR=100000 RATE_LIMIT_REQUESTS_PER_DAY=100000 \
+        RATE_LIMIT_TOKENS_PER_MINUTE=1000000000 RATE_LIMIT_TOKENS_PER_HOUR=1000000000 \
+        RATE_LIMIT_TOKENS_PER_DAY=1000000000 RATE_LIMIT_BURST=100000 RATE_LIMIT_CONCURRENCY=1000 \
+        setpriv --pdeathsig TERM -- "$SERVER" "$@"
+}
+
+# told PATTERN: what the server has printed in the place of \1.
+told() {
+    sed -n "s|.*$1.*|\\1|p" "$FOLDER/server.out"
+}
+
+start_server() {
+    local deadline=$((SECONDS + START_LIMIT_S))
+    [[ -x $SERVER ]] || fail "no $SERVER: run cargo build --bins"
+    tollgate serve --demo >"$FOLDER/server.out" 2>"$FOLDER/server.log" &
+    SERVER_PID=$!
+    until [[ -n $(told 'serves at \(http://[0-9.:]*\)') ]]; do
+        kill -0 "$SERVER_PID" 2>/dev/null || give_up "the server ended"
+        ((SECONDS < deadline)) || give_up "the server does not serve after $START_LIMIT_S s"
+        sleep 0.1
+    done
+}
+
+give_up() {
+    tail -n 30 "$FOLDER/server.log" >&2
+    fail "$1"
+}
+
+stop_server() {
+    local pid="$SERVER_PID" deadline=$((SECONDS + STOP_LIMIT_S)) status=0
+    SERVER_PID=""
+    kill -TERM "$pid" 2>/dev/null || true
+    while kill -0 "$pid" 2>/dev/null; do
+        ((SECONDS < deadline)) || kill -KILL "$pid"
+        sleep 0.1
+    done
+    wait "$pid" || status=$?
+    return "$status"
+}
+
+clean_up() {
+    [[ -z $CHILD ]] || kill -TERM "$CHILD" 2>/dev/null || true
+    [[ -z $SERVER_PID ]] || stop_server || true
+    [[ -z $HAS_DATABASE ]] || sql "DROP DATABASE IF EXISTS $DATABASE WITH (FORCE)" || true
+    [[ -z $HAS_CLUSTER ]] || "$ROOT/deploy/dev/test-postgres.sh" stop --owner $$ || true
+    [[ -z $FOLDER ]] || rm -rf "$FOLDER"
+}
+
+# ---- The suites.
+
+suite() {
+    local name="$1"
+    shift
+    printf '\n-- %s\n' "$name"
+    in_front bare PYTHONDONTWRITEBYTECODE=1 NO_PROXY='*' TOLLGATE_URL="$(told 'serves at \(http://[0-9.:]*\)')" \
+        SIM_URL="http://$(told 'stand-in at \([0-9.:]*\) answers')" "$@"
+}
+
+run_suite() {
+    case "$1" in
+        python) suite "Python" .venv/bin/python -m pytest --quiet --override-ini cache_dir=/dev/null -p no:cacheprovider python ;;
+        node) suite "Node" node --test node/ ;;
+        *) fail "no suite '$1': python or node" ;;
+    esac
+}
+
+main() {
+    local name
+    trap clean_up EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    FOLDER="$(mktemp -d)"
+    in_front install
+    make_database
+    start_server
+    # shellcheck disable=SC2048  # names without blanks
+    for name in ${SUITES[*]}; do
+        run_suite "$name" || give_up "the $name suite failed; above, the server's last words"
+    done
+    stop_server || give_up "the server did not stop well"
+    printf '\n-- The books\n'
+    tollgate ledger verify || fail "the books are wrong after the suites"
+}
+
+main
