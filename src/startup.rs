@@ -79,7 +79,7 @@ impl Application {
     /// One line: the address is taken, the database can't be reached or migrated, a setting that an adapter refuses.
     pub async fn build(settings: Settings, deps: Deps) -> anyhow::Result<Self> {
         metrics::recorder();
-        let listener = server::bind(settings.server.bind_addr)?;
+        let listener = server::bind(settings.server.bind_addr, settings.timeouts.write)?;
         let address = listener.local_addr()?;
         let starting = Starting::serve(&listener, &settings.server.cors_origins)?;
         let built = Self::start(settings, deps, listener, address).await;

@@ -5,6 +5,8 @@
 #                                                      TEST_DURABLE_DATABASE_URL=…); the owner is the calling process
 #   test-postgres.sh url   [--durable] [--owner PID]   print the address
 #   test-postgres.sh stop  [--owner PID]               stop all clusters of the owner
+#   test-postgres.sh kill   [--durable] [--owner PID]  kill -9 its postmaster, as a crash does
+#   test-postgres.sh revive [--durable] [--owner PID]  start it again after that, at the same address
 #
 # The address is a superuser's (`postgres`). The roles `tollgate_owner` (may create databases) and `tollgate_app` have its password.
 set -euo pipefail
@@ -12,6 +14,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 readonly NAME=tollgate-test-postgres
 readonly PORT_ATTEMPTS=5
+readonly REVIVE_ATTEMPTS=60
 
 # A process is known by its number and its start time, as numbers are used again.
 process_identity() {
@@ -168,6 +171,28 @@ make_cluster() {
     echo "$folder"
 }
 
+# After kill -9 the start fails until the old backends have left.
+revive() {
+    local folder="$1" port attempt
+    port="$(sed -E 's|.*:([0-9]+)/postgres$|\1|' "$folder/url")"
+    for ((attempt = 1; attempt <= REVIVE_ATTEMPTS; attempt++)); do
+        if as_postgres "$BIN/pg_ctl" start --silent --wait --pgdata "$folder/cluster" --log "$folder/cluster/server.log" \
+            --options "-p $port" >/dev/null 2>&1 </dev/null; then
+            return
+        fi
+        sleep 0.25
+    done
+    tail -n 5 "$folder/cluster/server.log" >&2
+    fail "PostgreSQL does not start again"
+}
+
+cluster_of() {
+    local folder
+    folder="$(clusters_of "$1" "$2" | head -n 1)"
+    [[ -n $folder ]] || fail "process $1 has no $2 cluster"
+    echo "$folder"
+}
+
 start() {
     local kind="$1" owner="$2" folder
     sweep
@@ -201,12 +226,19 @@ main() {
     case "$command" in
         start) start "$kind" "$owner" ;;
         url)
-            folder="$(clusters_of "$owner" "$kind" | head -n 1)"
-            [[ -n $folder ]] || fail "process $owner has no $kind cluster"
+            folder="$(cluster_of "$owner" "$kind")"
             cat "$folder/url"
             ;;
+        kill)
+            folder="$(cluster_of "$owner" "$kind")"
+            kill -9 "$(head -n 1 "$folder/cluster/postmaster.pid")"
+            ;;
+        revive)
+            folder="$(cluster_of "$owner" "$kind")"
+            revive "$folder"
+            ;;
         stop) clusters_of "$owner" | while IFS= read -r folder; do remove_cluster "$folder"; done ;;
-        *) fail "start, url or stop, not '$command'" ;;
+        *) fail "start, url, stop, kill or revive, not '$command'" ;;
     esac
 }
 

@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &ServeArgs) -> anyhow::Result<ExitCode> {
             (Settings::from_env(variable)?, None)
         };
         // Before a database is started for nothing.
-        drop(crate::http::server::bind(settings.server.bind_addr)?);
+        drop(crate::http::server::bind(settings.server.bind_addr, settings.timeouts.write)?);
         let data_dir = settings.server.data_dir.clone();
         let database = tokio::select! {
             database = Database::open(&mut settings.database, &data_dir) => database?,

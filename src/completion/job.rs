@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tollgate_actors::activity::ActivityPlace;
 use tollgate_actors::identity::{Caller, RequestSlot};
-use tollgate_actors::ledger::{CallPermit, CallRecord, ConfirmedTicket, Ticket};
+use tollgate_actors::ledger::{CallPermit, CallRecord, ConfirmedTicket, LedgerError, Ticket};
 use tollgate_actors::ports::{GatewayError, UpstreamAnswer, UpstreamCall};
 use tollgate_domain::{GatewayId, GenerationId};
 
@@ -60,7 +60,7 @@ impl Job {
     pub async fn open(&self, ticket: Ticket) -> Result<Opened, ApiError> {
         let (ticket, early) = match ticket.early_permit() {
             Some(permit) => self.confirm_while_calling(ticket, permit).await?,
-            None => (ticket.confirm().await.map_err(of_ledger)?, None),
+            None => (ticket.confirm().await.map_err(|error| self.refused(error))?, None),
         };
         let limit = self.quote.limit(&self.request, &self.offers, ticket.granted());
         let attempt = match early.filter(|_| limit.is_none()) {
@@ -81,15 +81,23 @@ impl Job {
         let calling = pin!(self.call(&permit, self.request.upstream_body(None)));
         match select(confirming, calling).await {
             Either::Left((confirmed, calling)) => {
-                let ticket = confirmed.map_err(of_ledger)?;
+                let ticket = confirmed.map_err(|error| self.refused(error))?;
                 // Less was granted than the call may use: it is made again, with a limit.
                 let fits = ticket.granted() >= self.quote.amount;
                 let attempt = if fits { Some(calling.await) } else { None };
                 Ok((ticket, attempt))
             }
-            // Mutant: not waiting for the hold here turns `nothing_reaches_the_client_before_the_hold_is_durable` red.
-            Either::Right((attempt, confirming)) => Ok((confirming.await.map_err(of_ledger)?, Some(attempt))),
+            // The answer can't go on without the confirmed ticket: its type sees to that.
+            Either::Right((attempt, confirming)) => Ok((confirming.await.map_err(|error| self.refused(error))?, Some(attempt))),
         }
+    }
+
+    /// Why there is no hold. What is needed is the least that would have done.
+    fn refused(&self, error: LedgerError) -> ApiError {
+        of_ledger(match error {
+            LedgerError::Insufficient { available, .. } => LedgerError::Insufficient { needed: self.quote.least, available },
+            other => other,
+        })
     }
 
     /// Asks one provider after the other until one answers. Nothing has gone to the client yet.

@@ -155,7 +155,7 @@ impl MessageBody for Outflow {
             Poll::Ready(Some(Piece::Bytes(bytes))) => Poll::Ready(Some(Ok(bytes))),
             Poll::Ready(Some(Piece::End)) => Poll::Ready(None),
             // actix throws away what it has not written yet when a body fails: it is let write first.
-            // Mutant: failing at once loses the error event: `a_broken_stream_ends_in_one_error_event` is red.
+            // Mutant: failing at once loses the error event: `every_fault_of_a_stream_ends_in_one_terminal_event…` is red.
             Poll::Ready(None) => {
                 self.is_cut = true;
                 cx.waker().wake_by_ref();

@@ -102,8 +102,8 @@ async fn pump(
         let piece = tokio::select! {
             biased;
             piece = pieces.next() => piece,
-            // Mutant: without this branch `a_closed_client_stops_the_upstream_within_two_seconds` is red.
             () = outlet.gone() => return Outcome::Gone,
+            // Mutant: without pings `a_client_that_closes_while_the_provider_is_silent_is_noticed_by_a_ping` is red.
             () = sleep_until(ping_at) => match outlet.ping().await {
                 Ok(()) => continue,
                 Err(gone) => return gone.into(),

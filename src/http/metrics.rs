@@ -37,7 +37,8 @@ pub async fn fold_forever() {
 }
 
 /// Counts, gauges and histograms of this process
-#[utoipa::path(tag = "house", responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain")))]
+#[utoipa::path(tag = "house",
+    security(()), responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain")))]
 #[get("/metrics")]
 pub async fn metrics(services: web::Data<Services>) -> HttpResponse {
     let (in_use, open) = services.store.usage();

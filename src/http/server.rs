@@ -33,8 +33,8 @@ const BLOCKING_THREADS: usize = 8;
 ///
 /// # Errors
 /// One line that names the setting: the address is taken or not ours.
-pub fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    listen(address).map_err(|error| {
+pub fn bind(address: SocketAddr, write_timeout: Duration) -> anyhow::Result<TcpListener> {
+    listen(address, write_timeout).map_err(|error| {
         let reason = match error.kind() {
             io::ErrorKind::AddrInUse => "another program listens there".to_owned(),
             io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
@@ -45,10 +45,12 @@ pub fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, write_timeout: Duration) -> io::Result<TcpListener> {
     let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
     // A restart must not wait for the kernel to forget the last server's connections.
     socket.set_reuseaddr(true)?;
+    // Accepted sockets inherit it: the kernel cuts clients that take nothing in. actix waits for them for ever.
+    socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(write_timeout))?;
     socket.bind(address)?;
     socket.listen(BACKLOG)?.into_std()
 }

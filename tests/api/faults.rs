@@ -90,8 +90,10 @@ async fn kill_9_in_the_middle_of_a_thousand_calls_leaves_every_answer_charged_an
         }
     }
     // The last server lived: what the killed ones left open is closed by it.
-    eventually("no hold is open", async || (database.number("SELECT count(*) FROM holds WHERE state = 0").await == 0).then_some(()))
-        .await;
+    eventually("no hold is open", async || {
+        (database.number("SELECT count(*) FROM holds WHERE state = 0").await == 0).then_some(())
+    })
+    .await;
     let records = kill::generations(&database).await;
     // Mutant: sending the last bytes before the settle's receipt loses some of these.
     assert!(charged.is_subset(&records), "answered, but not charged: {:?}", charged.difference(&records).collect::<Vec<_>>());

@@ -36,6 +36,7 @@ async fn a_server_without_its_database_is_unhealthy_and_not_ready() {
     assert!(body["error"].is_string() && body.get("user_count").is_none() && body.get("timestamp").is_none());
     let reply = app.get("/ready").await;
     assert_eq!((reply.status, reply.header("retry-after")), (503, "1"));
+    assert_eq!(reply.json()["request_id"], reply.header("x-request-id"), "a 5xx shows by which id the log can be found");
 }
 
 #[actix_web::test]

@@ -159,7 +159,7 @@ async fn a_registration_makes_everything_that_a_user_has_and_keeps_no_key() {
     let ada = replica.register("ada").await;
     let key = ada.api_key.expose_secret();
     assert_eq!((ada.credits, ada.subscription_status), (Nanos::from_whole_usd(10), "trial"));
-    assert_eq!(database.number("SELECT count(*) FROM accounts WHERE user_id IS NOT NULL AND posted = 0").await, 3);
+    assert_eq!(database.number("SELECT count(*) FROM accounts WHERE user_id IS NOT NULL AND posted = 0").await, 4);
     assert_eq!(
         database
             .number(
@@ -183,8 +183,8 @@ async fn a_registration_makes_everything_that_a_user_has_and_keeps_no_key() {
     let caller = replica.caller(key).await;
     assert_eq!((caller.user, caller.plan.name.as_str(), caller.limits), (ada.user, "Free", LIMITS));
     assert_eq!(
-        caller.trial.as_ref().map(|trial| (trial.tokens_remaining(), trial.expires_at)),
-        ada.trial_expires_at.map(|end| (100_000, end))
+        caller.trial.as_ref().map(|trial| (trial.tokens_remaining(), trial.expires_at.timestamp_micros())),
+        ada.trial_expires_at.map(|end| (100_000, end.timestamp_micros()))
     );
     let credits = replica.treasury.credits.lock().unwrap();
     assert_eq!(
@@ -204,9 +204,8 @@ async fn a_taken_name_or_address_is_told_apart_and_leaves_nothing_behind() {
     assert_eq!(replica.identity.register(same_name).await.err(), Some(IdentityError::UsernameTaken));
     assert_eq!(replica.identity.register(same_address).await.err(), Some(IdentityError::EmailTaken));
     assert_eq!(replica.identity.register(too_much).await.err(), Some(IdentityError::GrantTooLarge(Nanos::from_whole_usd(10))));
-    // Mutant: registering without the transaction leaves accounts behind.
     assert_eq!(database.number("SELECT count(*) FROM users").await, 1);
-    assert_eq!(database.number("SELECT count(*) FROM accounts WHERE user_id IS NOT NULL").await, 3);
+    assert_eq!(database.number("SELECT count(*) FROM accounts WHERE user_id IS NOT NULL").await, 4);
     let less = Register { credits: Some(Nanos::from_whole_usd(2)), ..registration("eve") };
     assert_eq!(replica.identity.register(less).await.unwrap().credits, Nanos::from_whole_usd(2));
 }
@@ -250,7 +249,7 @@ async fn refused_after(by: &Replica, on: &Replica, user: UserId, key_id: KeyId, 
     deleted.elapsed()
 }
 
-/// K1. The bar of one second has slack for a machine that is busy with other tests.
+/// K1's bar.
 const WITHIN: Duration = Duration::from_millis(1_000);
 
 async fn revocation(listen: bool) -> Duration {
@@ -285,18 +284,10 @@ async fn a_revoked_key_is_refused_within_a_second_with_notify_cut() {
 #[actix_web::test]
 async fn a_revoked_key_is_refused_within_a_second_without_a_follower() {
     let database = TestDatabase::create().await;
+    // No replica can read the changes: each follower fails again and again, and what it might be notified of is lost.
+    database.connect().await.batch_execute("REVOKE SELECT ON identity_changes FROM tollgate_app").await.unwrap();
     let (one, two) = (Replica::on(&database, &Setup::default()), Replica::on(&database, &Setup::default()));
     let ada = one.register("ada").await;
-    let admin = database.connect().await;
-    // Whatever listens is shot, again and again: nobody follows any more, and the connections of the pool stay.
-    let shooting = actix_web::rt::spawn(async move {
-        loop {
-            let shot = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                WHERE datname = current_database() AND (query LIKE 'LISTEN%' OR query LIKE '%changed_at%')";
-            let _ = admin.execute(shot, &[]).await;
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    });
     let mut longest = Duration::ZERO;
     for _ in 0..3 {
         let made = one.identity.create_key(another_key(ada.user, None)).await.unwrap();
@@ -304,7 +295,7 @@ async fn a_revoked_key_is_refused_within_a_second_without_a_follower() {
         two.caller(key).await;
         longest = longest.max(refused_after(&one, &two, ada.user, KeyId(made.row.id), key).await);
     }
-    shooting.abort();
+    assert!(longest >= Duration::from_millis(300), "{longest:?}: somebody follows after all");
     println!("K1: refused after {longest:?} without a follower");
     assert!(longest <= WITHIN, "{longest:?}");
 }

@@ -5,9 +5,17 @@
 mod support;
 
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
+mod api_keys;
+#[cfg(test)]
+mod balance;
+#[cfg(test)]
 mod chat;
 #[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod demo;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
@@ -15,24 +23,16 @@ mod faults;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod models;
 #[cfg(test)]
 mod openapi;
-#[cfg(test)]
-mod shutdown;
-#[cfg(test)]
-mod admin;
-#[cfg(test)]
-mod api_keys;
-#[cfg(test)]
-mod balance;
-#[cfg(test)]
-mod identity;
 #[cfg(test)]
 mod principal;
 #[cfg(test)]
 mod register;
 #[cfg(test)]
-mod transactions;
+mod shutdown;
 #[cfg(test)]
-mod demo;
+mod transactions;

@@ -1,9 +1,9 @@
 //! What holds, settles and credits do to a balance.
 
-use tollgate_test_database::TestDatabase;
 use crate::house::{House, TurnedClock, grant, hold_of, record};
 use tollgate_actors::ledger::{Balance, HoldRequest, LedgerError, Settled};
 use tollgate_domain::Nanos;
+use tollgate_test_database::TestDatabase;
 
 const CENT: i64 = 10_000_000;
 
@@ -16,8 +16,7 @@ async fn a_hold_reserves_and_its_settle_charges_exactly() {
     let reserved = Balance { credits: Nanos(100 * CENT), held: Nanos(30 * CENT), debt: Nanos::ZERO };
     assert_eq!(house.balance(user).await, reserved);
     let settled = ticket.settle(record(12 * CENT)).await.unwrap();
-    let expected =
-        Settled { charged: Nanos(12 * CENT), debt: Nanos::ZERO, balance_after: Nanos(88 * CENT), journaled: false };
+    let expected = Settled { charged: Nanos(12 * CENT), debt: Nanos::ZERO, balance_after: Nanos(88 * CENT), journaled: false };
     assert_eq!(settled, expected);
     assert_eq!(house.balance(user).await, Balance { credits: Nanos(88 * CENT), ..Balance::default() });
     house.assert_clean().await;

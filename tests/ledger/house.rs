@@ -1,18 +1,19 @@
 //! A ledger on a database of its own, for the tests in this folder.
 
-use tollgate_test_database::TestDatabase;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tollgate_actors::ledger::{
-    self, Asset, Balance, CallRecord, Credit, HoldRequest, Ledger, LedgerActor, LedgerOptions, Source, UserAccounts,
+    self, Asset, BATCH_MAX, Balance, Credit, HoldRequest, Ledger, LedgerActor, LedgerOptions, Source, UserAccounts,
 };
 use tollgate_actors::ports::Clock;
 use tollgate_actors::runtime::{Arbiters, Handle, RestartPolicy, Supervision};
-use tollgate_domain::{AccountId, GatewayId, HoldId, KeyId, Nanos, OperationId, TokenUsage, UserId};
+use tollgate_domain::{AccountId, HoldId, KeyId, Nanos, OperationId, UserId};
+pub use tollgate_ledger_tests::record;
 use tollgate_store::ledger::{VerifyOptions, VerifyReport, verify};
 use tollgate_store::{Store, StoreOptions};
+use tollgate_test_database::TestDatabase;
 use uuid::Uuid;
 
 /// A clock that stands until it is turned.
@@ -52,7 +53,17 @@ impl House {
         Self::with_url(database.app_url.clone(), clock, data_dir).await
     }
 
+    /// As [`on`](Self::on), with that many commands in a batch.
+    pub async fn with_batches_of(batch_max: usize, database: &TestDatabase, clock: &Arc<TurnedClock>) -> Self {
+        let data_dir = std::env::temp_dir().join(format!("tollgate-ledger-{}", Uuid::now_v7().simple()));
+        Self::start(database.app_url.clone(), clock, data_dir, batch_max).await
+    }
+
     pub async fn with_url(url: String, clock: &Arc<TurnedClock>, data_dir: PathBuf) -> Self {
+        Self::start(url, clock, data_dir, BATCH_MAX).await
+    }
+
+    async fn start(url: String, clock: &Arc<TurnedClock>, data_dir: PathBuf, batch_max: usize) -> Self {
         let io = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let store = Store::new(StoreOptions::new(url), io.handle().clone()).unwrap();
         let arbiters = Arbiters::start().unwrap();
@@ -63,6 +74,7 @@ impl House {
             clock: Arc::clone(clock) as Arc<dyn Clock>,
             instance: "test".to_owned(),
             data_dir: data_dir.clone(),
+            batch_max,
         };
         let service = ledger::start(&arbiters.hot, &supervision, options).unwrap();
         service.ready.await.unwrap();
@@ -95,6 +107,16 @@ impl House {
         assert_eq!(report.open_holds, 0, "{report}");
     }
 
+    /// Ends it as `kill -9` does: what is in memory is lost, what is in the data folder stays. Returns the folder.
+    pub async fn kill(mut self) -> PathBuf {
+        let data_dir = std::mem::take(&mut self.data_dir);
+        if let Some(io) = self.io.take() {
+            // Waits for the writer's end, so that the next one can open the journal.
+            tokio::task::spawn_blocking(move || io.shutdown_timeout(Duration::from_secs(5))).await.unwrap();
+        }
+        data_dir
+    }
+
     /// Ends the ledger in order.
     pub async fn drain(mut self) {
         self.actor.drain(Duration::from_secs(10)).await.expect("the ledger drains");
@@ -109,7 +131,9 @@ impl Drop for House {
         if let Some(io) = self.io.take() {
             io.shutdown_background();
         }
-        let _ = std::fs::remove_dir_all(&self.data_dir);
+        if !self.data_dir.as_os_str().is_empty() {
+            let _ = std::fs::remove_dir_all(&self.data_dir);
+        }
     }
 }
 
@@ -145,17 +169,14 @@ pub fn hold_of(accounts: UserAccounts, nanos: i64) -> HoldRequest {
     }
 }
 
-pub fn record(nanos: i64) -> CallRecord {
-    CallRecord {
-        model: "openai/gpt-4o".to_owned(),
-        gateway: GatewayId::OpenRouter,
-        usage: TokenUsage { prompt: 10, completion: 5, ..TokenUsage::default() },
-        cost: Nanos(nanos),
-        latency: Duration::from_millis(7),
-        estimated: false,
-        streamed: false,
-        finish_reason: "stop".to_owned(),
-    }
+/// The push size, or ten times that with `CHAOS=long`.
+pub fn sized(push: usize) -> usize {
+    if std::env::var("CHAOS").is_ok_and(|size| size == "long") { 10 * push } else { push }
+}
+
+/// `SEED`, or a new one; tests print it when they fail.
+pub fn seed() -> u64 {
+    std::env::var("SEED").map_or_else(|_| rand::random(), |seed| seed.parse().expect("SEED is a number"))
 }
 
 /// Waits, for five seconds at most, until it is so.

@@ -14,30 +14,18 @@ readonly SERVER="${CARGO_TARGET_DIR:-$ROOT/target}/debug/tollgate"
 readonly START_LIMIT_S=60 STOP_LIMIT_S=20
 # The test databases' sweep knows by the number whether the run still lives.
 readonly DATABASE="tollgate_test_$$_sdk"
-readonly SUITES=("${@:-python node}")
-FOLDER="" CHILD="" SERVER_PID="" HAS_DATABASE="" HAS_CLUSTER=""
+readonly SUITES="${*:-python node}"
+FOLDER="" SERVER_PID="" SUITE_PID="" HAS_DATABASE="" HAS_CLUSTER=""
 
-# Nothing of the caller's environment: a real provider's key or a proxy would be used.
-bare() {
-    env -i PATH="$PATH" LC_ALL=C.UTF-8 "$@"
-}
-
-# in_front COMMAND...: waits for it in a way that a signal interrupts, so that the clean-up can end it.
-in_front() {
-    local status=0
-    "$@" &
-    CHILD=$!
-    wait "$CHILD" || status=$?
-    CHILD=""
-    return "$status"
-}
+# Begins a command that does not outlive this script, however that ends, and that has nothing else of the caller's
+# environment: a real provider's key or a proxy would be used.
+readonly BARE=(setpriv --pdeathsig TERM -- env -i PATH="$PATH" LC_ALL=C.UTF-8)
 
 # ---- The SDKs, at the versions pinned here; installed when missing or changed.
 
-# unless_installed STAMP INSTALL VERSION FILE...: runs INSTALL unless STAMP holds that version and those files.
+# unless_installed STAMP INSTALL WANTED: runs INSTALL unless the file STAMP says that just this is installed.
 unless_installed() {
-    local stamp="$1" install="$2" wanted
-    wanted="$(echo "$3" && cat "${@:4}")"
+    local stamp="$1" install="$2" wanted="$3"
     [[ -e $stamp && $(<"$stamp") == "$wanted" ]] && return
     "$install"
     printf '%s\n' "$wanted" >"$stamp"
@@ -59,8 +47,8 @@ install_node() {
 install() (
     exec {lock}<run.sh
     flock "$lock"
-    unless_installed .venv/installed install_python "$(python3 --version)" python/requirements.txt
-    unless_installed node/node_modules/.installed install_node "$(node --version)" node/package.json node/package-lock.json
+    unless_installed .venv/installed install_python "$(python3 --version && cat python/requirements.txt)"
+    unless_installed node/node_modules/.installed install_node "$(cat node/package.json node/package-lock.json)"
 )
 
 # ---- The server.
@@ -88,15 +76,16 @@ make_database() {
     sql "CREATE DATABASE $DATABASE OWNER tollgate_owner"
 }
 
-# tollgate ARGUMENT...: with this run's database, and with limits that the suites don't run into by accident.
+# tollgate ARGUMENT...: becomes the server's program (call it in a subshell), with this run's database, and with limits that
+# the suites don't run into by accident.
 tollgate() {
-    # setpriv: the server does not outlive this script, however that ends.
-    bare DATA_DIR="$FOLDER/data" DATABASE_URL="$(address tollgate_app)" DATABASE_ADMIN_URL="$(address tollgate_owner)" \
-        BIND_ADDR=127.0.0.1:0 HTTP_WORKERS=2 LOG_FORMAT=text REGISTER_PER_HOUR=0 TRIAL_DAYS=0 \
+    exec "${BARE[@]}" DATA_DIR="$FOLDER/data" \
+        DATABASE_URL="$(address tollgate_app)" DATABASE_ADMIN_URL="$(address tollgate_owner)" \
+        BIND_ADDR=127.0.0.1:0 HTTP_WORKERS=2 LOG_FORMAT=text REGISTER_PER_HOUR=0 \
         RATE_LIMIT_REQUESTS_PER_MINUTE=100000 RATE_LIMIT_REQUESTS_PER_HOUR=100000 RATE_LIMIT_REQUESTS_PER_DAY=100000 \
         RATE_LIMIT_TOKENS_PER_MINUTE=1000000000 RATE_LIMIT_TOKENS_PER_HOUR=1000000000 \
         RATE_LIMIT_TOKENS_PER_DAY=1000000000 RATE_LIMIT_BURST=100000 RATE_LIMIT_CONCURRENCY=1000 \
-        setpriv --pdeathsig TERM -- "$SERVER" "$@"
+        "$SERVER" "$@"
 }
 
 # told PATTERN: what the server has printed in the place of \1.
@@ -134,7 +123,7 @@ stop_server() {
 }
 
 clean_up() {
-    [[ -z $CHILD ]] || kill -TERM "$CHILD" 2>/dev/null || true
+    [[ -z $SUITE_PID ]] || kill -TERM "$SUITE_PID" 2>/dev/null || true
     [[ -z $SERVER_PID ]] || stop_server || true
     [[ -z $HAS_DATABASE ]] || sql "DROP DATABASE IF EXISTS $DATABASE WITH (FORCE)" || true
     [[ -z $HAS_CLUSTER ]] || "$ROOT/deploy/dev/test-postgres.sh" stop --owner $$ || true
@@ -143,18 +132,22 @@ clean_up() {
 
 # ---- The suites.
 
+# suite COMMAND...: waits in a way that a signal interrupts, so that the clean-up can end it.
 suite() {
-    local name="$1"
-    shift
-    printf '\n-- %s\n' "$name"
-    in_front bare PYTHONDONTWRITEBYTECODE=1 NO_PROXY='*' TOLLGATE_URL="$(told 'serves at \(http://[0-9.:]*\)')" \
-        SIM_URL="http://$(told 'stand-in at \([0-9.:]*\) answers')" "$@"
+    local status=0
+    "${BARE[@]}" TOLLGATE_URL="$(told 'serves at \(http://[0-9.:]*\)')" SIM_URL="http://$(told 'stand-in at \([0-9.:]*\) answers')" \
+        PYTHONDONTWRITEBYTECODE=1 NO_PROXY='*' "$@" &
+    SUITE_PID=$!
+    wait "$SUITE_PID" || status=$?
+    SUITE_PID=""
+    return "$status"
 }
 
 run_suite() {
+    printf '\n-- %s\n' "$1"
     case "$1" in
-        python) suite "Python" .venv/bin/python -m pytest --quiet --override-ini cache_dir=/dev/null -p no:cacheprovider python ;;
-        node) suite "Node" node --test node/ ;;
+        python) suite .venv/bin/python -m pytest --quiet --tb=short -p no:cacheprovider python ;;
+        node) suite node --test --test-reporter=spec node/*.test.mjs ;;
         *) fail "no suite '$1': python or node" ;;
     esac
 }
@@ -165,16 +158,15 @@ main() {
     trap 'exit 130' INT
     trap 'exit 143' TERM
     FOLDER="$(mktemp -d)"
-    in_front install
+    install
     make_database
     start_server
-    # shellcheck disable=SC2048  # names without blanks
-    for name in ${SUITES[*]}; do
+    for name in $SUITES; do
         run_suite "$name" || give_up "the $name suite failed; above, the server's last words"
     done
     stop_server || give_up "the server did not stop well"
     printf '\n-- The books\n'
-    tollgate ledger verify || fail "the books are wrong after the suites"
+    (tollgate ledger verify) || fail "the books are wrong after the suites"
 }
 
 main

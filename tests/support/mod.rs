@@ -12,10 +12,10 @@
 //! ```
 
 pub mod binary;
-pub mod kill;
-pub mod money;
 mod clock;
 mod folder;
+pub mod kill;
+pub mod money;
 mod reply;
 
 pub use clock::TurnedClock;
@@ -51,7 +51,7 @@ pub struct TestApp {
     pub sim: Provider,
     pub clock: Arc<TurnedClock>,
     pub database: TestDatabase,
-    pub folder: TestFolder,
+    _folder: TestFolder,
     /// The inside, for faults that no door offers.
     pub services: web::Data<Services>,
     stop: Option<oneshot::Sender<()>>,
@@ -64,7 +64,6 @@ pub struct TestUser {
     pub id: i64,
     pub key: String,
     pub username: String,
-    pub email: String,
 }
 
 /// A server with the settings of tests.
@@ -97,7 +96,7 @@ pub async fn app_on(database: TestDatabase, settings: &[(&str, &str)]) -> TestAp
         let _ = stopped.await;
     }));
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    TestApp { address, client, sim, clock, database, folder, services, stop: Some(stop), running }
+    TestApp { address, client, sim, clock, database, _folder: folder, services, stop: Some(stop), running }
 }
 
 /// What a test server's environment holds; no limit that a test would run into by accident.
@@ -148,10 +147,6 @@ impl TestApp {
         Reply::of(self.request(Method::POST, path).bearer_auth(key).json(&body)).await
     }
 
-    pub async fn put_as(&self, key: &str, path: &str, body: Value) -> Reply {
-        Reply::of(self.request(Method::PUT, path).bearer_auth(key).json(&body)).await
-    }
-
     pub async fn delete_as(&self, key: &str, path: &str, body: Value) -> Reply {
         Reply::of(self.request(Method::DELETE, path).bearer_auth(key).json(&body)).await
     }
@@ -165,7 +160,7 @@ impl TestApp {
         assert_eq!(reply.status, 200, "registration: {reply:?}");
         let body = reply.json();
         let key = body["api_key"].as_str().expect("an API key").to_owned();
-        TestUser { id: body["user_id"].as_i64().expect("a user's id"), key, username, email }
+        TestUser { id: body["user_id"].as_i64().expect("a user's id"), key, username }
     }
 
     /// Stops the server as SIGTERM does, and hands back its database.

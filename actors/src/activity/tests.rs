@@ -70,7 +70,8 @@ impl Bench {
     fn start(&self, queue_max: usize) -> Running {
         let (sender, mut queue) = mpsc::channel(queue_max);
         let journal = Journal::open(&self.path, self.journal_bytes_max).unwrap();
-        let mut writer = Writer::new(Arc::clone(&self.table) as Arc<dyn ActivityTable>, Arc::new(SystemClock), journal);
+        let table: Arc<dyn ActivityTable> = self.table.clone();
+        let mut writer = Writer::new(table, Arc::new(SystemClock), journal);
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let writing = tokio::spawn(async move { writer.run(&mut queue, &stopped).await });

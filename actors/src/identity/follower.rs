@@ -12,14 +12,14 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tollgate_store::StoreError;
 use tollgate_store::identity_changes::{ChangesConnection, RECENT_MAX};
 
-/// Two readings within [`super::freshness::UNFOLLOWED`], with 400 ms for the second to come back.
+/// Two readings begin within [`super::freshness::UNFOLLOWED`], with 250 ms for the second to come back.
 const EVERY: Duration = Duration::from_millis(500);
 
 /// How far back a reading looks; a transaction that changes a key is over sooner.
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// A reading that takes longer is given up with its connection: it may be dead without saying so.
-const READING_MAX: Duration = Duration::from_millis(400);
+const READING_MAX: Duration = Duration::from_secs(1);
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(20);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);

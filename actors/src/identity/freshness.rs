@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tollgate_domain::UserId;
 
-/// How long knowledge counts that nobody refreshes. A second is promised (K1); the rest of it is for the request that
-/// is under way.
-pub(super) const UNFOLLOWED: Duration = Duration::from_millis(900);
+/// How long knowledge counts that nobody refreshes. A second is promised (K1); the rest is for the reading that follows,
+/// on a busy machine.
+pub(super) const UNFOLLOWED: Duration = Duration::from_millis(750);
 
 /// Followed or not, a caller is read anew after this: a change that was missed heals.
 pub(super) const BELIEVED_MAX: Duration = Duration::from_secs(30);

@@ -98,11 +98,22 @@ async fn an_encoding_that_nobody_asked_for_is_malformed() {
 async fn a_plain_answer_beyond_the_bound_is_cut_and_a_large_one_is_not() {
     let provider = provider().await;
     let gateway = gateway(provider.base_url(), LONG);
-    // Mutant: without the bound 40 MB come through, and this is red.
     assert_eq!(end(&gateway, call("long-line:40000000", false)).await, Some(GatewayError::TooLarge));
     let answer = gateway.complete(call("huge", false)).await.unwrap();
     let (body, end) = read(answer).await;
     assert!(end.is_none() && body.len() > 1 << 20, "{end:?}, {} bytes", body.len());
+}
+
+#[tokio::test]
+async fn a_plain_answer_that_does_not_say_its_length_is_cut_at_the_bound() {
+    let size = 33 << 20;
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n{size:x}\r\n");
+    let base_url = canned([head.into_bytes(), vec![b' '; size], b"\r\n0\r\n\r\n".to_vec()].concat()).await;
+    let answer = gateway(base_url, LONG).complete(call("fast", false)).await.unwrap();
+    let (body, end) = read(answer).await;
+    // Mutant: a `saturating_sub` in the count lets all of it through, and this is red.
+    assert_eq!(end, Some(GatewayError::TooLarge));
+    assert!(body.len() <= 32 << 20, "{} bytes", body.len());
 }
 
 /// Promise P2's part here: whatever the provider does, the call ends by itself and within its time-outs.

@@ -1,8 +1,11 @@
 use super::*;
 use proptest::prelude::*;
 
-/// The frames' bytes and data, and whether a frame was too long.
-fn frames<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<(Vec<u8>, Option<Vec<u8>>)>, bool) {
+/// A frame's bytes and data.
+type Found = (Vec<u8>, Option<Vec<u8>>);
+
+/// The frames, and whether one was too long.
+fn frames<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Found>, bool) {
     let mut scanner = Scanner::default();
     let mut found = Vec::new();
     let mut take = |scanner: &mut Scanner| loop {
@@ -52,17 +55,8 @@ fn several_data_lines_are_one_text_and_one_space_after_the_colon_goes() {
 #[test]
 fn the_frames_together_are_the_stream() {
     let stream = b": c\r\n\r\ndata: a\n\ndata: b\rdata: c\r\rdata: d\n\n".as_slice();
-    assert_eq!(frames([stream]).0.concat_raw(), stream);
-}
-
-trait ConcatRaw {
-    fn concat_raw(&self) -> Vec<u8>;
-}
-
-impl ConcatRaw for Vec<(Vec<u8>, Option<Vec<u8>>)> {
-    fn concat_raw(&self) -> Vec<u8> {
-        self.iter().flat_map(|(raw, _)| raw.clone()).collect()
-    }
+    let raw: Vec<u8> = frames([stream]).0.into_iter().flat_map(|(raw, _)| raw).collect();
+    assert_eq!(raw, stream);
 }
 
 #[test]

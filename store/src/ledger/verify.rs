@@ -100,7 +100,7 @@ impl fmt::Display for VerifyReport {
 }
 
 /// The laws of the books, each a query that lists what breaks it.
-const LAWS: [&str; 7] = [
+const LAWS: [&str; 9] = [
     "SELECT format('account %s has %s, its transfers say %s', a.id, a.posted, coalesce(t.sum, 0)) AS line
      FROM accounts a LEFT JOIN (
          SELECT account, sum(amount) AS sum FROM (
@@ -110,6 +110,8 @@ const LAWS: [&str; 7] = [
     "SELECT format('transfer %s of %s names an account that is not there', t.reference, t.created_at) AS line
      FROM transfers t LEFT JOIN accounts d ON d.id = t.debit_account LEFT JOIN accounts c ON c.id = t.credit_account
      WHERE d.id IS NULL OR c.id IS NULL",
+    "SELECT format('transfer %s is of user %s and moves the account of another', t.reference, t.user_id) AS line
+     FROM transfers t JOIN accounts a ON a.id IN (t.debit_account, t.credit_account) WHERE a.user_id <> t.user_id",
     "SELECT format('account %s holds %s, its open holds say %s', a.id, a.held, coalesce(h.sum, 0)) AS line
      FROM accounts a LEFT JOIN (
          SELECT account_id, sum(amount) AS sum FROM holds WHERE state = 0 GROUP BY account_id) h ON h.account_id = a.id
@@ -121,6 +123,12 @@ const LAWS: [&str; 7] = [
      FROM (SELECT id, charged FROM holds WHERE state = 1) h
      FULL JOIN (SELECT hold_id, count(*) AS count, sum(cost) AS cost FROM usage_records GROUP BY hold_id) u ON u.hold_id = h.id
      WHERE h.id IS NULL OR u.hold_id IS NULL OR u.count <> 1 OR u.cost <> h.charged",
+    "SELECT format('settled hold %s owes %s on account %s, its transfers say otherwise', h.id, h.debt, h.account_id) AS line
+     FROM holds h LEFT JOIN (
+         SELECT reference, sum(amount) FILTER (WHERE kind = 'debt') AS debt,
+             max(debit_account) FILTER (WHERE kind = 'api_usage') AS account
+         FROM transfers WHERE kind IN ('api_usage', 'debt') GROUP BY reference) t ON t.reference = h.id
+     WHERE h.state = 1 AND (coalesce(h.debt, 0) <> coalesce(t.debt, 0) OR h.account_id <> t.account)",
     "SELECT format('usage %s cost %s, its transfers say %s', coalesce(u.hold_id, t.reference), coalesce(u.cost, 0),
          coalesce(t.sum, 0)) AS line
      FROM usage_records u

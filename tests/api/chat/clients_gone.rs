@@ -114,5 +114,16 @@ async fn a_client_that_never_reads_is_given_up_after_the_write_time_out() {
     let charged = eventually("the charge", async || Some(money(&app, &user).await).filter(|money| money.records == 1)).await;
     assert!(charged.charged > 0);
     assert_eq!(settled(&app, &user).await.records, 1);
-    drop(socket);
+    // Mutant: without the kernel's time-out on the listener the connection stays for as long as the client likes.
+    let client = socket.local_addr().unwrap().port();
+    eventually("the connection is cut", async || (!is_connected(app.address.port(), client)).then_some(())).await;
+}
+
+/// Whether the kernel still has the server's end of that connection.
+fn is_connected(server: u16, client: u16) -> bool {
+    let ends = (format!(":{server:04X}"), format!(":{client:04X}"));
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).any(|line| {
+        line.get(1).is_some_and(|local| local.ends_with(&ends.0)) && line.get(2).is_some_and(|remote| remote.ends_with(&ends.1))
+    })
 }

@@ -14,7 +14,6 @@ async fn user_with(app: &TestApp, credits: &str) -> TestUser {
     TestUser {
         id: body["user_id"].as_i64().unwrap(),
         key: body["api_key"].as_str().unwrap().to_owned(),
-        email: format!("{name}@example.com"),
         username: name,
     }
 }
@@ -49,7 +48,7 @@ async fn a_balance_that_affords_less_lowers_max_tokens_and_says_so() {
 }
 
 #[actix_web::test]
-async fn a_thousand_calls_at_once_never_spend_more_than_there_is() {
+async fn a_hundred_calls_at_once_never_spend_more_than_there_is() {
     let app = support::app().await;
     let user = user_with(&app, "0.5").await;
     // Each holds and costs $0.1 to the nano-dollar.
@@ -111,4 +110,56 @@ async fn a_key_with_a_cap_makes_that_many_calls_and_failed_ones_do_not_count() {
     }
     assert_eq!(ask(&app, &capped, json!({})).await.status, 429);
     assert_eq!(settled(&app, &user).await.records, 2);
+}
+
+/// Keeps the ledger from writing to that user's accounts until it is dropped or rolled back.
+async fn hold_up(app: &TestApp, user: &TestUser) -> tokio_postgres::Client {
+    let client = app.database.connect().await;
+    client.batch_execute("BEGIN").await.unwrap();
+    client.execute("SELECT 1 FROM accounts WHERE user_id = $1 FOR UPDATE", &[&user.id]).await.unwrap();
+    client
+}
+
+#[actix_web::test]
+async fn nothing_reaches_the_client_before_the_hold_is_durable_but_the_provider_is_asked() {
+    let app = support::app().await;
+    let user = app.register_user().await;
+    assert_eq!(ask(&app, &user, json!({})).await.status, 200);
+    settled(&app, &user).await;
+    for stream in [false, true] {
+        let finished = app.sim.stats().finished;
+        let lock = hold_up(&app, &user).await;
+        let mut answering = std::pin::pin!(request(&app, &user, json!({"stream": stream})).send());
+        let asked = async {
+            eventually("the provider has answered", async || (app.sim.stats().finished > finished).then_some(())).await;
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        };
+        tokio::select! {
+            answer = &mut answering => panic!("an answer before the hold: {answer:?}"),
+            () = asked => {}
+        }
+        lock.batch_execute("ROLLBACK").await.unwrap();
+        let answer = answering.await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert!(answer.text().await.unwrap().contains("tok5"));
+    }
+    assert_eq!(settled(&app, &user).await.records, 3);
+}
+
+#[actix_web::test]
+async fn a_hold_that_is_refused_after_all_aborts_the_call() {
+    let app = support::app().await;
+    let user = app.register_user().await;
+    assert_eq!(ask(&app, &user, json!({})).await.status, 200);
+    settled(&app, &user).await;
+    behave(&app, "delay:3000");
+    let client = app.database.connect().await;
+    let spend = "UPDATE accounts SET posted = $2 WHERE kind = 'user' AND asset = 'usd' AND user_id = $1";
+    // The server still believes in ten dollars.
+    client.execute(spend, &[&user.id, &10_i64]).await.unwrap();
+    let reply = ask(&app, &user, json!({})).await;
+    assert_eq!(reply.status, 402, "{reply:?}");
+    eventually("the provider's client is gone", async || (app.sim.stats().open == 0).then_some(())).await;
+    assert_eq!(app.database.number("SELECT count(*) FROM usage_records").await, 1);
+    assert_eq!(app.database.number("SELECT count(*) FROM holds WHERE state = 0").await, 0);
 }

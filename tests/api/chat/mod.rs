@@ -56,7 +56,11 @@ struct Events {
 
 impl Events {
     fn parse(text: &str, is_whole: bool) -> Self {
-        let data = |frame: &str| frame.strip_prefix("data: ").map(str::to_owned);
+        let text = text.replace("\r\n", "\n");
+        let data = |frame: &str| {
+            let lines: Vec<&str> = frame.split('\n').filter_map(|line| Some(line.strip_prefix("data:")?.trim_start())).collect();
+            (!lines.is_empty()).then(|| lines.join("\n"))
+        };
         Self { data: text.split("\n\n").filter_map(data).collect(), is_whole }
     }
 

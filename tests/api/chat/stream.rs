@@ -13,7 +13,7 @@ async fn a_stream_passes_and_is_charged_before_its_last_byte() {
     assert!(header("x-generation-id").starts_with("gen-"));
     let events = read_events(response).await;
     assert!(events.is_whole && events.is_done());
-    // Mutant: sending `[DONE]` before the receipt is in turns this red now and then.
+    // At once, without waiting: `[DONE]` comes after the settle is durable.
     assert_eq!(money(&app, &user).await, Money { charged: COST_NANOS, records: 1, open_holds: 0, held: 0 });
     assert_eq!(events.content(), "tok1 tok2 tok3 tok4 tok5");
     let chunks = events.chunks();

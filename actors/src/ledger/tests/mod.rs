@@ -2,11 +2,11 @@
 //!
 //! Every random check prints its seed when it fails; `SEED=<it>` runs that one alone, `CHAOS=long` ten times as many.
 
-//FD mod fake_database;
+mod fake_database;
 mod leases;
 mod model;
 mod rules;
-//FD mod simulation;
+mod simulation;
 mod tables;
 
 use super::messages::{Asset, CallRecord, UserAccounts};
