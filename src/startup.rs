@@ -14,6 +14,7 @@ use secrecy::ExposeSecret;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tollgate_actors::ports::Clock;
 use tollgate_actors::runtime::{Arbiters, InFlight, Supervision};
@@ -22,6 +23,9 @@ use tollgate_store::migrate::{Direction, migrate};
 use tollgate_store::{Store, StoreOptions};
 
 const NO_DATABASE: &str = "DATABASE_URL: got nothing, wants the database's address";
+
+/// How long the start waits for the first lists of models.
+const CATALOGUE_LIMIT: Duration = Duration::from_secs(5);
 
 /// What comes from outside and is another thing in tests.
 #[derive(Clone)]
@@ -110,6 +114,8 @@ impl Application {
         };
         let options = settings.actors_options(instance_name(address))?;
         let actors = Actors::start(&arbiters, &supervision, actors_deps, options).await.context("DATA_DIR")?;
+        // A provider that is away holds nobody up: its models are unknown until it is back.
+        actors.catalog.warmed(CATALOGUE_LIMIT).await;
         let services = web::Data::new(Services {
             settings: Arc::clone(&settings),
             clock: deps.clock,

@@ -1,6 +1,7 @@
 //! Money as integer nano-dollars. There is no floating point between a price list and a balance.
 
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use std::fmt;
 
 const NANOS_PER_USD: i64 = 1_000_000_000;
@@ -99,7 +100,12 @@ impl fmt::Display for Nanos {
 
 impl Serialize for Nanos {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.to_usd_number())
+        // Written out, as a double would be shown with an exponent (5.1e-6) that not every reader of money likes.
+        let mut text = self.to_string();
+        if !text.contains('.') {
+            text.push_str(".0");
+        }
+        RawValue::from_string(text).map_err(serde::ser::Error::custom)?.serialize(serializer)
     }
 }
 
@@ -142,6 +148,8 @@ mod tests {
     fn json_shows_dollars_as_a_number() {
         let shown = serde_json::to_string(&Nanos(9_999_979_123)).expect("a number");
         assert_eq!(shown, "9.999979123");
+        assert_eq!(serde_json::to_string(&Nanos(5_100)).expect("a number"), "0.0000051");
+        assert_eq!(serde_json::to_value(Nanos(10_000_000_000)).expect("a number"), serde_json::json!(10.0));
     }
 
     proptest! {

@@ -38,6 +38,8 @@ CREATE TABLE catalog_snapshots (
 
 -- The application's role, where the operator made one: it may add to history, and nothing else.
 DO $$
+DECLARE
+    part regclass;
 BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'tollgate_app') THEN
         GRANT USAGE ON SCHEMA public TO tollgate_app;
@@ -45,6 +47,10 @@ BEGIN
         GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO tollgate_app;
         REVOKE UPDATE, DELETE, TRUNCATE ON transfers, usage_records, ledger_batches, operations, api_key_audit_logs
             FROM tollgate_app;
-        REVOKE ALL ON transfers_default, usage_records_default FROM tollgate_app;
+        -- Partitions are reached through their tables. Those that are made later are granted to no one.
+        FOR part IN SELECT inhrelid FROM pg_inherits
+            WHERE inhparent IN ('transfers'::regclass, 'usage_records'::regclass) LOOP
+            EXECUTE format('REVOKE ALL ON %s FROM tollgate_app', part);
+        END LOOP;
     END IF;
 END $$;

@@ -11,7 +11,6 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use tollgate_actors::identity::keys::Environment;
 use tollgate_actors::identity::{CreateKey, Identity, IdentityError, Register};
 use tollgate_sim::provider::{Provider, ProviderOptions};
@@ -20,9 +19,6 @@ use tollgate_store::operator::find_user;
 const USERNAME: &str = "demo";
 /// Gateways that a stand-in can take the place of: those that the server can call.
 const STOOD_IN_FOR: [&str; 1] = ["OPENROUTER"];
-/// The welcome's `curl` shall not meet an empty catalogue.
-const CATALOGUE_LIMIT: Duration = Duration::from_secs(15);
-
 /// A demo under way; the stand-ins end with it.
 pub(super) struct Demo {
     key_file: PathBuf,
@@ -56,7 +52,6 @@ impl Demo {
     pub async fn welcome(&self, application: &Application) -> anyhow::Result<()> {
         let services = application.services();
         let key = demo_key(&services.actors.identity, &services.store, &self.key_file).await?;
-        services.actors.catalog.warmed(CATALOGUE_LIMIT).await;
         let address = reachable(application.address());
         if let Some(provider) = &self.provider {
             say(format_args!("No key for {}: a stand-in at {} answers instead.", self.stood_in_for.join(", "), provider.addr()));

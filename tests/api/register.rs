@@ -17,11 +17,9 @@ async fn a_registration_answers_what_the_contract_says() {
     let mut body = reply.json();
     let key = body["api_key"].take();
     assert!(key.as_str().unwrap().starts_with("gw_test_") && key.as_str().unwrap().len() == 51, "{key}");
-    for (field, what) in
-        [("user_id", Value::is_i64 as fn(&Value) -> bool), ("key_id", Value::is_i64), ("timestamp", Value::is_string)]
-    {
+    for field in ["user_id", "key_id", "timestamp"] {
         let value = body[field].take();
-        assert!(what(&value), "{field}: {value}");
+        assert!(if field == "timestamp" { value.is_string() } else { value.is_i64() }, "{field}: {value}");
     }
     let expected = json!({
         "user_id": null, "key_id": null, "api_key": null, "timestamp": null,

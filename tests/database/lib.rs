@@ -144,7 +144,7 @@ async fn ensure_template(maintenance: &Client, super_url: &str) -> String {
         let making = format!("{name}_making");
         maintenance.batch_execute(&format!("DROP DATABASE IF EXISTS {making} WITH (FORCE)")).await.unwrap();
         maintenance.batch_execute(&format!("CREATE DATABASE {making} OWNER tollgate_owner")).await.unwrap();
-        migrate_elsewhere(address(super_url, "tollgate_owner", &making)).await;
+        migrate_elsewhere(address(super_url, "tollgate_owner", &making));
         // Only a finished template has the name that others look for. Ours was the last connection, but its end may linger.
         let closed = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{making}'");
         maintenance.batch_execute(&closed).await.unwrap();
@@ -155,7 +155,7 @@ async fn ensure_template(maintenance: &Client, super_url: &str) -> String {
 }
 
 /// diesel's harness wants a multi-thread runtime; tests have a single thread.
-async fn migrate_elsewhere(url: String) {
+fn migrate_elsewhere(url: String) {
     let migrating = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.block_on(migrate(&url, Direction::Up))

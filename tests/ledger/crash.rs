@@ -32,14 +32,14 @@ impl Scene {
         let before = self.log.lock().unwrap().settled.len();
         let started = Instant::now();
         while self.log.lock().unwrap().settled.len() < before + settles {
-            assert!(started.elapsed() < Duration::from_secs(40), "no {settles} settles in 40 seconds");
+            assert!(started.elapsed() < Duration::from_secs(60), "no {settles} settles in a minute");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 }
 
-// Mutants, each red: answering before the commit (`answer` called before `write_batch`); the journal's settles not paid at
-// the start; `fsync = off` in the cluster's settings is not seen by kill -9, which does not cut the power.
+// Mutants, each red: answering before the commit (`answer` called before `write_batch`); a
+// release of orphans that does nothing. What only fsync saves, kill -9 does not show: the power stays on.
 #[actix_rt::test]
 async fn kill_nine_of_the_server_and_of_postgres_in_turn_loses_and_doubles_nothing() {
     let postgres = PrivatePostgres::start();
@@ -53,7 +53,7 @@ async fn kill_nine_of_the_server_and_of_postgres_in_turn_loses_and_doubles_nothi
     let scene = Scene { users, log: Arc::default(), data_dir };
     for round in 0..sized(2) {
         let worker = scene.start(&database);
-        scene.work(2_000).await;
+        scene.work(sized(2_500)).await;
         if round % 2 == 0 {
             worker.kill();
             released_after_a_restart(&scene, &database).await;
@@ -84,7 +84,7 @@ async fn released_after_a_restart(scene: &Scene, database: &TestDatabase) {
 async fn assert_all_is_as_acknowledged(scene: &Scene, database: &TestDatabase) {
     let house = House::with_url(database.app_url.clone(), &TurnedClock::new(), scene.data_dir.clone()).await;
     assert_eq!(database.number(OPEN).await, 0, "no hold is open after the restart");
-    let log = scene.log.lock().unwrap();
+    let log = std::mem::take(&mut *scene.log.lock().unwrap());
     let rows = holds(database).await;
     let lost: Vec<_> = log.held.iter().filter(|id| !rows.contains_key(id)).collect();
     assert!(lost.is_empty(), "acknowledged holds are lost: {lost:?}");

@@ -109,6 +109,23 @@ async fn a_hold_whose_call_runs_on_is_extended_and_never_expired() {
     other.assert_clean().await;
 }
 
+// Mutant, red: the keeper not asking whether a hold is live.
+#[actix_rt::test]
+async fn a_replica_never_expires_the_hold_of_a_call_that_runs_in_it() {
+    let database = TestDatabase::create().await;
+    let clock = TurnedClock::new();
+    let house = House::on(&database, &clock).await;
+    let user = house.user(&database, "1").await;
+    let open = tickets(&house, user, 3).await;
+    end_their_time(&database).await;
+    // Two looks of the keeper.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert_eq!(database.number(OPEN).await, 3);
+    drop(open);
+    eventually("they are given back", async || database.number(RELEASED).await == 3).await;
+    house.assert_clean().await;
+}
+
 /// Makes every open hold's time be over, so that the replica expires it that does not run its call.
 async fn end_their_time(database: &TestDatabase) {
     let end = "UPDATE holds SET expires_at = created_at WHERE state = 0";

@@ -71,7 +71,7 @@ impl House {
         let supervision = Supervision { policy: RestartPolicy::default(), on_exhausted };
         let options = LedgerOptions {
             store: store.clone(),
-            clock: Arc::clone(clock) as Arc<dyn Clock>,
+            clock: Arc::<TurnedClock>::clone(clock),
             instance: "test".to_owned(),
             data_dir: data_dir.clone(),
             batch_max,

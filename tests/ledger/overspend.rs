@@ -47,7 +47,7 @@ async fn three_replicas_on_the_same_users_keep_the_books() {
     let work = async |replica: &House, number: usize| {
         let (user, cost) = (users[number % users.len()], i64::try_from(number % 60).unwrap());
         match replica.ledger.hold(hold_of(user, 40)).unwrap().confirm().await {
-            Ok(ticket) if number % 7 == 0 => ticket.release(),
+            Ok(ticket) if number.is_multiple_of(7) => ticket.release(),
             Ok(ticket) => assert_eq!(ticket.settle(record(cost)).await.unwrap().charged, Nanos(cost)),
             Err(LedgerError::Insufficient { .. }) => {
                 replica.ledger.credit(grant(user, Nanos(50))).await.unwrap();

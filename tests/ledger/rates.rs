@@ -89,7 +89,7 @@ async fn chaos_batches_carry_many_times_what_single_commits_do() {
     let single = House::with_batches_of(1, &database, &clock).await;
     let mut one_by_one = measure("holds in batches of one", seconds(1), async |number| hold(&single, number).await).await;
     all_given_back(&database).await;
-    [&mut batched, &mut hot, &mut one_by_one].map(Rate::print);
+    [&mut batched, &mut hot, &mut one_by_one].into_iter().for_each(Rate::print);
     let ratio = batched.per_second() / one_by_one.per_second();
     println!("batches: {ratio:.1}x");
     assert!(ratio >= RATIO, "only {ratio:.1}x");

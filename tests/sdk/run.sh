@@ -134,9 +134,10 @@ clean_up() {
 
 # suite COMMAND...: waits in a way that a signal interrupts, so that the clean-up can end it.
 suite() {
-    local status=0
-    "${BARE[@]}" TOLLGATE_URL="$(told 'serves at \(http://[0-9.:]*\)')" SIM_URL="http://$(told 'stand-in at \([0-9.:]*\) answers')" \
-        PYTHONDONTWRITEBYTECODE=1 NO_PROXY='*' "$@" &
+    local status=0 server sim
+    server="$(told 'serves at \(http://[0-9.:]*\)')"
+    sim="http://$(told 'stand-in at \([0-9.:]*\) answers')"
+    "${BARE[@]}" TOLLGATE_URL="$server" SIM_URL="$sim" PYTHONDONTWRITEBYTECODE=1 NO_PROXY='*' "$@" &
     SUITE_PID=$!
     wait "$SUITE_PID" || status=$?
     SUITE_PID=""

@@ -88,8 +88,6 @@ pub async fn app_on(database: TestDatabase, settings: &[(&str, &str)]) -> TestAp
     let clock = Arc::new(TurnedClock::default());
     let application = Application::build(settings, Deps { clock: clock.clone() }).await.expect("the server starts");
     let address = application.address();
-    // Completions are refused while no list of models is there.
-    application.services().actors.catalog.warmed(Duration::from_secs(10)).await;
     let services = application.services().clone();
     let (stop, stopped) = oneshot::channel();
     let running = actix_web::rt::spawn(application.run_until_stopped(async {

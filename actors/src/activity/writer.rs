@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tollgate_store::StoreError;
 use uuid::Uuid;
@@ -75,12 +75,16 @@ impl Writer {
                 return true;
             }
         }
-        let company_until = Instant::now() + LINGER;
-        while rows.len() < BATCH_MAX && !stop.is_cancelled() {
-            let more = timeout_at(company_until, queue.recv_many(rows, BATCH_MAX - rows.len()));
+        if rows.len() < BATCH_MAX {
+            // Not by waiting at the queue: there, every row would wake this task up.
             tokio::select! {
-                came = more => if came.is_err() || came == Ok(0) { break },
-                () = stop.cancelled() => break,
+                () = sleep(LINGER) => {}
+                () = stop.cancelled() => {}
+            }
+            while rows.len() < BATCH_MAX
+                && let Ok(row) = queue.try_recv()
+            {
+                rows.push(row);
             }
         }
         true

@@ -57,7 +57,7 @@ pub fn check(caller: &Caller, origin: Origin<'_>, now: DateTime<Utc>) -> Result<
 /// Is the address in one of the nets? An IPv4 address mapped into IPv6 is the IPv4 address, on both sides.
 #[must_use]
 pub fn address_allowed(list: &[IpNet], address: IpAddr) -> bool {
-    // Mutant: without `to_canonical` the mapped cases of `0_bypasses_in_500_cases` are red.
+    // Mutant: without `to_canonical` the mapped cases of `networks_allow_exactly_their_addresses…` are red.
     let address = address.to_canonical();
     list.iter().any(|net| canonical(*net).contains(&address))
 }
@@ -68,7 +68,7 @@ pub fn domain_allowed(list: &[String], site: Option<&str>) -> bool {
     site.is_some_and(|site| {
         list.iter().any(|entry| {
             let below = site.strip_suffix(entry.as_str());
-            // Mutant: dropping the dot lets evil-example.org pass for example.org.
+            // Mutant: dropping the dot lets evil-example.org pass for example.org: `a_domain_list_demands_a_site` is red.
             below.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         })
     })

@@ -143,7 +143,7 @@ impl Meters {
         }
         let written = api_keys::add_use(store, &sums.into_values().collect::<Vec<_>>()).await;
         if written.is_err() {
-            // Mutant: without this loop `counts_survive_a_database_that_is_away` is red.
+            // Mutant: without this loop `counts_survive_a_database_that_is_away_and_known_keys_are_still_known` is red.
             for (meter, requests) in taken {
                 meter.pending.fetch_add(requests, Ordering::Relaxed);
                 list(&self.keys, meter, &meter.listed);

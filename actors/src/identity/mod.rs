@@ -293,7 +293,7 @@ impl RequestSlot {
 }
 
 impl Drop for RequestSlot {
-    // Mutant: an empty body turns `a_slot_that_is_not_kept_is_given_back` red.
+    // Mutant: an empty body turns `a_key_with_a_cap_makes_exactly_as_many_requests_over_two_replicas` red.
     fn drop(&mut self) {
         let Some((caller, shared)) = self.taken.take() else { return };
         let under_way = shared.returns.token();

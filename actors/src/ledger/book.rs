@@ -132,7 +132,7 @@ impl<'h> Book<'h> {
             Command::Close { terms, closing: Closing::Expire } => self.give_back(terms, HoldState::Expired),
             Command::Credit(credit) => self.credit(credit),
             #[cfg(any(test, feature = "fault-injection"))]
-            Command::Panic => std::panic::panic_any("the ledger's writer crashed on request"),
+            Command::Panic => std::panic::resume_unwind(Box::new("the ledger's writer crashed on request")),
         };
         decision.unwrap_or_else(Outcome::Failed)
     }

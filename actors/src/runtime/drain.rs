@@ -41,7 +41,7 @@ macro_rules! crashable {
             type Result = ();
 
             fn handle(&mut self, _: $crate::runtime::Crash, _: &mut Self::Context) {
-                ::std::panic::panic_any("crashed on request")
+                ::std::panic::resume_unwind(::std::boxed::Box::new("crashed on request"))
             }
         }
     )+};

@@ -9,7 +9,7 @@ use tollgate_actors::identity::checks::host_of;
 /// The host of `Origin`; without that header, of `Referer`. `None` when neither tells: missing, `null`, sent twice, not
 /// http or https, or garbage. A present `Origin` is never made up for by a `Referer`.
 pub fn site(headers: &HeaderMap) -> Option<String> {
-    // Mutant: falling back to Referer when Origin is `null` turns `0_bypasses…` red.
+    // Mutant: falling back to Referer when Origin is `null` turns `a_site_is_told_by_origin_or_by_referer…` red.
     if headers.contains_key(ORIGIN) { origin_host(headers) } else { host(only(headers, &REFERER)?) }
 }
 

@@ -42,7 +42,7 @@ impl FromRequest for ClientAddress {
 /// hops are ours, it is the first of them.
 pub fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let peer = peer.to_canonical();
-    // Mutant: without this line a client that is no proxy names its own address: `0_bypasses…` is red.
+    // Mutant: without this line a client that is no proxy names its own address: `a_client_without_a_trusted_proxy…` is red.
     if !address_allowed(trusted, peer) {
         return peer;
     }
@@ -50,7 +50,7 @@ pub fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
     let mut client = peer;
     for line in lines.into_iter().rev() {
         let Ok(line) = line else { return peer };
-        // Mutant: `split` for `rsplit` walks from the left, where the client writes: red.
+        // Mutant: `split` for `rsplit` walks from the left, where the client writes: `what_a_client_writes_to_the_left…` is red.
         for hop in line.rsplit(',') {
             let Some(hop) = address(hop.trim()) else { return peer };
             client = hop;

@@ -76,7 +76,8 @@ fn x_forwarded_for_counts_only_behind_a_trusted_proxy_and_from_the_right() {
 
 #[test]
 fn a_site_is_told_by_origin_or_by_referer_and_never_by_a_trick() {
-    let cases: &[(&[(&'static str, &str)], Option<&str>)] = &[
+    type SentHeaders = &'static [(&'static str, &'static str)];
+    let cases: &[(SentHeaders, Option<&str>)] = &[
         (&[], None),
         (&[("origin", "https://example.org")], Some("example.org")),
         (&[("origin", "HTTPS://Example.ORG:8443")], Some("example.org")),
@@ -146,7 +147,7 @@ fn a_domain_is_the_host_itself_or_below_it() {
 /// Whether an address is in a network, said in another way than the code: as bits.
 fn in_net(net: IpNet, address: IpAddr) -> bool {
     let as_bits = |address: IpAddr| match address {
-        IpAddr::V4(v4) => u128::from(v4.to_ipv6_mapped().to_bits()),
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
         IpAddr::V6(v6) => v6.to_bits(),
     };
     let mapped = matches!(net, IpNet::V4(_));

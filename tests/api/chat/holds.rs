@@ -11,11 +11,7 @@ async fn user_with(app: &TestApp, credits: &str) -> TestUser {
     let reply = app.post("/auth/register", registration).await;
     assert_eq!(reply.status, 200, "{reply:?}");
     let body = reply.json();
-    TestUser {
-        id: body["user_id"].as_i64().unwrap(),
-        key: body["api_key"].as_str().unwrap().to_owned(),
-        username: name,
-    }
+    TestUser { id: body["user_id"].as_i64().unwrap(), key: body["api_key"].as_str().unwrap().to_owned(), username: name }
 }
 
 #[actix_web::test]

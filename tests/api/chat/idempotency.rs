@@ -113,3 +113,17 @@ async fn the_key_of_a_crashed_server_is_free_after_the_holds_time() {
     let served = keyed(&app, &user, "k1", json!({})).await;
     assert_eq!((served.status, served.header("idempotent-replayed")), (200, ""), "{served:?}");
 }
+
+#[actix_web::test]
+async fn a_charged_call_whose_answer_was_lost_in_a_crash_is_named_and_not_made_again() {
+    let app = support::app_with(&[("HOLD_SECONDS", "60")]).await;
+    let user = app.register_user().await;
+    let first = keyed(&app, &user, "k1", json!({})).await;
+    assert_eq!(first.status, 200);
+    app.database.connect().await.execute("UPDATE idempotency_keys SET status = NULL, body = NULL", &[]).await.unwrap();
+    assert_ne!(keyed(&app, &user, "k1", json!({})).await.header("retry-after"), "", "it may still run");
+    app.clock.advance(Duration::from_secs(61));
+    let again = keyed(&app, &user, "k1", json!({})).await;
+    assert_eq!((again.status, again.header("x-generation-id")), (409, first.header("x-generation-id")));
+    assert_eq!(settled(&app, &user).await.records, 1);
+}

@@ -50,6 +50,8 @@ fn behave(app: &TestApp, words: &str) {
 struct Events {
     /// Each event's `data`.
     data: Vec<String>,
+    /// All of them that are JSON; an endless stream has many, so they are parsed once.
+    chunks: Vec<Value>,
     /// The body ended as HTTP wants it.
     is_whole: bool,
 }
@@ -61,17 +63,14 @@ impl Events {
             let lines: Vec<&str> = frame.split('\n').filter_map(|line| Some(line.strip_prefix("data:")?.trim_start())).collect();
             (!lines.is_empty()).then(|| lines.join("\n"))
         };
-        Self { data: text.split("\n\n").filter_map(data).collect(), is_whole }
-    }
-
-    /// All chunks that are JSON.
-    fn chunks(&self) -> Vec<Value> {
-        self.data.iter().filter(|data| *data != "[DONE]").map(|data| serde_json::from_str(data).expect(data)).collect()
+        let data: Vec<String> = text.split("\n\n").filter_map(data).collect();
+        let chunks = data.iter().filter(|data| *data != "[DONE]").map(|data| serde_json::from_str(data).expect(data)).collect();
+        Self { data, chunks, is_whole }
     }
 
     fn content(&self) -> String {
         let delta = |chunk: &Value| chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned();
-        self.chunks().iter().map(delta).collect()
+        self.chunks.iter().map(delta).collect()
     }
 
     fn is_done(&self) -> bool {
@@ -140,9 +139,9 @@ async fn settled(app: &TestApp, user: &TestUser) -> Money {
         .await
 }
 
-/// What decision 7 makes of a prompt and an answer that nobody counted, at the model's prices.
-fn estimated_nanos(content: &str) -> i64 {
+/// What decision 7 makes of a prompt and an answer that nobody counted, at these prices for a token.
+fn estimated_nanos(content: &str, prompt_nanos: i64, completion_nanos: i64) -> i64 {
     let messages = body(json!({}))["messages"].to_string();
     let tokens = |bytes: usize| i64::try_from(bytes.div_ceil(4)).expect("small");
-    tokens(messages.len()) * 150 + tokens(content.len()) * 600
+    tokens(messages.len()) * prompt_nanos + tokens(content.len()) * completion_nanos
 }

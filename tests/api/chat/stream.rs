@@ -16,7 +16,7 @@ async fn a_stream_passes_and_is_charged_before_its_last_byte() {
     // At once, without waiting: `[DONE]` comes after the settle is durable.
     assert_eq!(money(&app, &user).await, Money { charged: COST_NANOS, records: 1, open_holds: 0, held: 0 });
     assert_eq!(events.content(), "tok1 tok2 tok3 tok4 tok5");
-    let chunks = events.chunks();
+    let chunks = &events.chunks;
     // Who did not ask for usage gets no usage, neither a chunk nor a field.
     assert!(chunks.iter().all(|chunk| chunk["choices"].as_array().unwrap().len() == 1 && chunk.get("gateway_usage").is_none()));
     assert!(chunks.iter().all(|chunk| chunk.get("usage").is_none_or(Value::is_null)));
@@ -31,7 +31,7 @@ async fn include_usage_is_served_as_the_specification_says() {
         behave(&app, words);
         let events = stream(&app, &user, json!({"stream_options": {"include_usage": true}})).await;
         assert!(events.is_done(), "{words}: {:?}", events.data);
-        let mut chunks = events.chunks();
+        let mut chunks = events.chunks.clone();
         let last = chunks.pop().unwrap();
         assert_eq!((&last["choices"], &last["object"]), (&json!([]), &json!("chat.completion.chunk")), "{words}");
         assert!(last["usage"]["completion_tokens"].as_i64().unwrap() >= TOKENS, "{words}: {last}");

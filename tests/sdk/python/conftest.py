@@ -81,7 +81,8 @@ def connect(traffic):
 
     def connect(key, **options):
         http = openai.DefaultHttpxClient(event_hooks={"response": [wire.recorder(traffic)]})
-        clients.append(openai.OpenAI(**{"base_url": f"{SERVER}/v1", "api_key": key, "max_retries": 0, "http_client": http, **options}))
+        options = {"max_retries": 0, **options}
+        clients.append(openai.OpenAI(base_url=f"{SERVER}/v1", api_key=key, http_client=http, **options))
         return clients[-1]
 
     yield connect
@@ -108,6 +109,11 @@ def upstream():
     """The request that the provider received last."""
     [last] = fetch(f"{SIM}/sim/requests?last=1", number=float)
     return last["body"]
+
+
+def exact(dollars):
+    """The decimal number that stood in the JSON; the SDK reads it as a float."""
+    return Decimal(str(dollars))
 
 
 def price(model):

@@ -4,7 +4,7 @@ import uuid
 
 import openai
 import pytest
-from conftest import request
+from conftest import exact, request
 
 # The SDK's own table of exceptions goes by status; `code` is ours to choose, `param` names the field.
 WRONG = {
@@ -84,6 +84,7 @@ def test_without_credits_the_status_is_402_and_the_code_insufficient_quota(chat,
     with pytest.raises(openai.APIStatusError) as raised:
         chat(model="sim/dime", max_tokens=100, stream=stream)
     error = raised.value
+    # Mutant: 429 in the place of 402 turns this red.
     assert (error.status_code, error.code, error.type) == (402, "insufficient_quota", "insufficient_quota")
     assert "Insufficient credits" in error.message
     assert user.is_clear()
@@ -136,9 +137,10 @@ def with_key(key, **fields):
 def test_the_same_request_under_an_idempotency_key_is_answered_and_charged_once(client, user):
     key = str(uuid.uuid4())
     first, again = (client.chat.completions.with_raw_response.create(**with_key(key)) for _ in range(2))
+    # Mutant: a server that ignores the header turns this red.
     assert first.text == again.text
     assert first.headers["x-generation-id"] == again.headers["x-generation-id"]
-    assert float(user.credits()) == first.parse().gateway_usage["user_balance_after"]
+    assert user.credits() == exact(first.parse().gateway_usage["user_balance_after"])
 
 
 def test_another_request_under_an_idempotency_key_is_unprocessable(client):

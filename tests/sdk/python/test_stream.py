@@ -2,7 +2,7 @@
 
 import openai
 import pytest
-from conftest import MODEL, cost, price, request
+from conftest import MODEL, cost, exact, price, request
 
 WITH_USAGE = {"stream": True, "stream_options": {"include_usage": True}}
 
@@ -23,6 +23,7 @@ def test_chunks_tell_who_speaks_what_is_said_and_why_it_ended(chat):
 def test_without_being_asked_no_chunk_tells_the_usage(chat, traffic):
     chunks = list(chat(stream=True))
     assert all(len(chunk.choices) == 1 and chunk.usage is None for chunk in chunks)
+    # Mutant: a usage chunk that nobody asked for turns this red, and so does a stream without `[DONE]`.
     [stream] = traffic
     assert not any("gateway_usage" in event or event.get("usage") for event in stream.events())
     assert stream.body.endswith(b"data: [DONE]\n\n")
@@ -34,10 +35,12 @@ def test_the_last_chunk_tells_the_usage_when_asked(chat, user, traffic):
     assert last.choices == []
     assert (last.usage.prompt_tokens, last.usage.completion_tokens, last.usage.total_tokens) == (2, 8, 10)
     assert last.gateway_usage["tokens_charged"] == 10
-    assert last.gateway_usage["cost_usd"] == pytest.approx(float(cost(MODEL, last.usage)), rel=0, abs=1e-9)
-    assert last.gateway_usage["user_balance_after"] == float(user.credits())
+    # Mutant: a cost that is off by one nano-dollar turns this red.
+    assert exact(last.gateway_usage["cost_usd"]) == cost(MODEL, last.usage)
+    assert exact(last.gateway_usage["user_balance_after"]) == user.credits()
     assert last.id == chunks[0].id
     *events, final = traffic[0].events()
+    # Mutant: chunks without `"usage": null` turn this red.
     assert all("usage" in event and event["usage"] is None and "gateway_usage" not in event for event in events)
     assert final["usage"] and final["gateway_usage"]
 
@@ -91,7 +94,7 @@ def test_a_stream_that_breaks_raises_after_what_was_said_and_charges_that_alone(
     with pytest.raises(openai.APIError) as raised:
         chunks.extend(chat(model=model, stream=True, max_tokens=100))
     assert text(chunks).startswith("tok1 tok2")
-    # An error frame: a mere cut would be an error of the HTTP client's.
+    # An error frame: a mere cut would be an error of the HTTP client's. Mutant: without the frame this is red.
     assert raised.value.message
     assert raised.value.body["code"] == BREAKS[fault]
     # Nobody counted: a token for every four bytes of the prompt's JSON and of what was said.

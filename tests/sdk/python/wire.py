@@ -25,6 +25,8 @@ class Exchange:
         self.body = b""
 
     def check(self):
+        # Mutants (a proxy that changes answers): without x-request-id, x-generation-id, `detail`, `refusal` or `owned_by`, or
+        # with a finish reason of its own, these are red.
         assert self.headers["x-request-id"], self.path
         if self.status >= 400:
             check("ErrorResponse", json.loads(self.body))

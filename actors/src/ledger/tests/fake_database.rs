@@ -159,6 +159,10 @@ impl World {
         (self.sessions, slot, entry.1, entry.1 > 1)
     }
 
+    pub fn slots_in_use(&self) -> Vec<i32> {
+        self.slots.iter().filter(|(_, (holder, _))| *holder != 0).map(|(slot, _)| *slot).collect()
+    }
+
     pub fn due(&self, slot: Option<i32>) -> Vec<DueHold> {
         let open = self.tables.open_holds().filter(|hold| slot.is_none_or(|slot| self.tables.slots[&hold.id] == slot));
         let mut due: Vec<DueHold> = open.map(due_hold).collect();
@@ -184,11 +188,7 @@ fn due_hold(hold: &HoldRow) -> DueHold {
 impl Database for FakeDatabase {
     type Line = FakeLine;
 
-    async fn claim(
-        &self,
-        _: &str,
-        preferred: Option<(i32, i64)>,
-    ) -> Result<(FakeLine, House, bool), StoreError> {
+    async fn claim(&self, _: &str, preferred: Option<(i32, i64)>) -> Result<(FakeLine, House, bool), StoreError> {
         // A connection that was opened although no one heard of it is closed by dropping it.
         let claimed = |database: &Self| {
             let mut world = database.world();

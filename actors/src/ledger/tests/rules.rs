@@ -125,8 +125,7 @@ impl Desk {
         let holds: Vec<Uuid> = commands.iter().filter_map(hold_of).collect();
         let operations: Vec<Uuid> = commands.iter().filter_map(credit_of).collect();
         let truth = self.tables.truth(&account_ids(commands, &self.house), &holds, &operations);
-        let mut book =
-            Book::new(&self.house, DateTime::<Utc>::UNIX_EPOCH, truth.accounts, truth.holds, truth.operations);
+        let mut book = Book::new(&self.house, DateTime::<Utc>::UNIX_EPOCH, truth.accounts, truth.holds, truth.operations);
         let outcomes: Vec<Outcome> = commands.iter().map(|command| book.decide(command)).collect();
         let (batch, after) = book.close();
         let head = self.tables.link(SLOT);
@@ -150,9 +149,7 @@ impl Desk {
 
     fn command_of(&self, op: Op) -> Command {
         match op {
-            Op::Hold { id, user, amount, least } => {
-                Command::Hold { terms: terms_of(id, user, amount), least: least.min(amount) }
-            }
+            Op::Hold { id, user, amount, least } => Command::Hold { terms: terms_of(id, user, amount), least: least.min(amount) },
             Op::Settle { id, cost } => {
                 Command::Close { terms: self.ticket(id), closing: Closing::Settle(Box::new(record_of(cost))) }
             }
@@ -204,9 +201,7 @@ fn answer_of(outcome: Outcome) -> Answer {
             Answer::Charged { charged, debt, balance }
         }
         Outcome::Closed => Answer::GivenBack,
-        Outcome::Credited(balance) => {
-            Answer::Credited { balance: balance.credits.0, held: balance.held.0, debt: balance.debt.0 }
-        }
+        Outcome::Credited(balance) => Answer::Credited { balance: balance.credits.0, held: balance.held.0, debt: balance.debt.0 },
         Outcome::Failed(LedgerError::Insufficient { available, .. }) => Answer::TooLittle { available: available.0 },
         Outcome::Failed(LedgerError::Conflict(_)) => Answer::Conflict,
         Outcome::Failed(LedgerError::Unknown(_)) => Answer::Unknown,

@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -91,13 +91,13 @@ struct Process {
 }
 
 impl Process {
-    fn start(database: &FakeDatabase, folder: &PathBuf) -> Self {
+    fn start(database: &FakeDatabase, folder: &Path) -> Self {
         let (desk, queue) = Desk::new();
         let options = WriterOptions {
             store: database.clone(),
             clock: Arc::new(StoppedClock),
             instance: "simulated".to_owned(),
-            data_dir: folder.clone(),
+            data_dir: folder.to_owned(),
             batch_max: 8,
         };
         let writer = Writer::new(options, Arc::clone(&desk)).expect("the folder is writable");
@@ -200,7 +200,7 @@ impl Caller {
     }
 
     /// Sends the commands at once and notes the answers. When the process dies, those that are missing are unknown.
-    async fn send(&mut self, commands: Vec<Command>, database: &FakeDatabase, folder: &PathBuf) {
+    async fn send(&mut self, commands: Vec<Command>, database: &FakeDatabase, folder: &Path) {
         let desk = Arc::clone(&self.process.desk);
         let sent: Vec<_> = commands.into_iter().map(|command| (desk.send(command.clone(), None), command)).collect();
         let crash = Arc::clone(&database.crashed);
@@ -253,9 +253,10 @@ impl Caller {
     }
 
     /// The same command under the same id tells how it ended.
-    async fn resolve_unknown_outcomes(&mut self, database: &FakeDatabase, folder: &PathBuf) {
+    async fn resolve_unknown_outcomes(&mut self, database: &FakeDatabase, folder: &Path) {
         for _ in 0..20 {
-            let unknown: Vec<_> = std::mem::take(&mut self.unknown).into_iter().filter(|it| !matches!(it, Command::Panic)).collect();
+            let unknown: Vec<_> =
+                std::mem::take(&mut self.unknown).into_iter().filter(|it| !matches!(it, Command::Panic)).collect();
             if unknown.is_empty() {
                 return;
             }
@@ -266,13 +267,17 @@ impl Caller {
     }
 
     /// Settles what is open for the caller; what no one knows any more falls to the keeper.
-    async fn close_everything(&mut self, database: &FakeDatabase, folder: &PathBuf) {
+    async fn close_everything(&mut self, database: &FakeDatabase, folder: &Path) {
         let open = self.open();
         let closings = open.into_iter().map(|id| self.close(id)).collect();
         self.send(closings, database, folder).await;
         // What is owed is paid at the writer's next look.
         tokio::time::sleep(Duration::from_secs(5)).await;
         database.world().arrive();
+        for slot in database.world().slots_in_use() {
+            assert_eq!(database.world().due(Some(slot)).len(), 0, "a hold of the living writer's slot {slot} is forgotten");
+        }
+        // Those of slots that were lost on the way: without a heartbeat, they are every replica's to release.
         let due = database.world().due(None);
         self.send(due.iter().map(|hold| closing_of(hold, Closing::Expire)).collect(), database, folder).await;
         tokio::time::sleep(Duration::from_secs(5)).await;
@@ -308,7 +313,8 @@ impl Caller {
         let paid_in: i64 = self.credits.values().filter(own).map(|credit| credit.amount.0).sum();
         let outside = |it: &&tollgate_store::ledger::Transfer| it.kind == "outside" && it.credit_account == accounts.credits.0;
         let from_outside: i64 = tables.transfers.iter().filter(outside).map(|it| it.amount).sum();
-        let used: i64 = self.holds.values().filter(|known| known.terms.accounts == *accounts).filter_map(|known| known.cost).sum();
+        let used: i64 =
+            self.holds.values().filter(|known| known.terms.accounts == *accounts).filter_map(|known| known.cost).sum();
         let owned = tables.accounts[&accounts.credits.0].posted + tables.accounts[&accounts.debt.0].posted;
         assert_eq!(owned, paid_in + from_outside - used, "user {}", accounts.user.0);
     }

@@ -2,9 +2,7 @@
 
 use super::super::messages::{Asset, UserAccounts};
 use std::collections::{BTreeMap, HashMap};
-use tollgate_store::ledger::{
-    AccountRow, Batch, House, HoldRow, HoldState, OperationRow, Transfer, Truth, Usage, WriteError,
-};
+use tollgate_store::ledger::{AccountRow, Batch, HoldRow, HoldState, House, OperationRow, Transfer, Truth, Usage, WriteError};
 use uuid::Uuid;
 
 #[derive(Clone, Debug, Default)]

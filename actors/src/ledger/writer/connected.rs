@@ -30,11 +30,7 @@ pub struct Connected<L> {
 }
 
 impl<L: Line> Connected<L> {
-    pub async fn open(
-        database: &impl Database<Line = L>,
-        instance: &str,
-        place: Option<(i32, i64)>,
-    ) -> Result<Self, StoreError> {
+    pub async fn open(database: &impl Database<Line = L>, instance: &str, place: Option<(i32, i64)>) -> Result<Self, StoreError> {
         let (writer, house, taken_over) = database.claim(instance, place).await?;
         let believed = Cache::new(KNOWN_ACCOUNTS_MAX);
         house.values().for_each(|row| believed.insert(row.id, *row));

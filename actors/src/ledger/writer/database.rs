@@ -1,9 +1,7 @@
 //! What the writer needs of the database. A trait, so that a simulated one can lose replies, repeat statements and crash.
 
 use chrono::{DateTime, Utc};
-use tollgate_store::ledger::{
-    AccountRow, Batch, ChainHead, DueHold, House, Truth, WriteError, Writer as StoreWriter, due_holds,
-};
+use tollgate_store::ledger::{AccountRow, Batch, ChainHead, DueHold, House, Truth, WriteError, Writer as StoreWriter, due_holds};
 use tollgate_store::{Store, StoreError};
 use uuid::Uuid;
 
@@ -52,11 +50,7 @@ pub trait Line: Send + 'static {
 impl Database for Store {
     type Line = StoreWriter;
 
-    async fn claim(
-        &self,
-        name: &str,
-        preferred: Option<(i32, i64)>,
-    ) -> Result<(StoreWriter, House, bool), StoreError> {
+    async fn claim(&self, name: &str, preferred: Option<(i32, i64)>) -> Result<(StoreWriter, House, bool), StoreError> {
         StoreWriter::claim(self, name, preferred).await
     }
 
