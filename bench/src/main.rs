@@ -50,7 +50,8 @@ fn main() -> Result<()> {
         let measured = load(server.url("/v1/chat/completions"))?;
         let mut row = Row::of(&measured);
         row.cpu_us_per_request = Some((server.cpu()? - before).as_secs_f64() * 1e6 / measured.answered());
-        row.database_cpu_us_per_request = Some((server.database_cpu()? - database_before).as_secs_f64() * 1e6 / measured.answered());
+        row.database_cpu_us_per_request =
+            Some((server.database_cpu()? - database_before).as_secs_f64() * 1e6 / measured.answered());
         report.server.push(row);
     }
     report.memory_peak_mib = server.memory_peak_mib()?;

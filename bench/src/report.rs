@@ -75,7 +75,14 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} cores, {} connections, {} s each, median of {}", self.cores, self.connections, self.seconds, self.server.len())?;
+        writeln!(
+            f,
+            "{} cores, {} connections, {} s each, median of {}",
+            self.cores,
+            self.connections,
+            self.seconds,
+            self.server.len()
+        )?;
         writeln!(f, "{:<10} {:>12} {:>9} {:>9} {:>8}", "", "requests/s", "p50 ms", "p99 ms", "failed")?;
         for (name, rows) in [("provider", &self.provider), ("nginx", &self.nginx), ("tollgate", &self.server)] {
             let figure = |of: fn(&Row) -> f64| median(rows.iter().map(of));

@@ -4,17 +4,17 @@
 //! record) is one function. Functions take a [`Store`] and give a connection back before they return.
 
 pub mod activity;
+pub mod api_keys;
+pub mod audit;
 pub mod catalog;
 pub mod error;
 pub mod health;
-pub mod operator;
 pub mod idempotency;
 pub mod identity_changes;
 pub mod ledger;
-pub mod rate_limits;
+pub mod operator;
 pub mod plans;
-pub mod audit;
-pub mod api_keys;
+pub mod rate_limits;
 pub mod transactions;
 pub mod users;
 

@@ -24,9 +24,8 @@ pub async fn find_user(store: &Store, who: &str) -> Result<Option<UserId>, Store
         return Ok(named.map(UserId));
     }
     // Addresses are unique without regard to case, and so is their index.
-    let address = diesel::dsl::sql::<diesel::sql_types::Bool>("lower(email) = lower(")
-        .bind::<diesel::sql_types::Text, _>(who)
-        .sql(")");
+    let address =
+        diesel::dsl::sql::<diesel::sql_types::Bool>("lower(email) = lower(").bind::<diesel::sql_types::Text, _>(who).sql(")");
     let found: Option<i64> = all.filter(address).first(&mut connection).await.optional()?;
     Ok(found.map(UserId))
 }

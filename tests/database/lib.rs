@@ -109,7 +109,8 @@ fn start_cluster() -> String {
     let script = in_repository("deploy/dev/test-postgres.sh");
     let owner = std::process::id().to_string();
     let output = Command::new(&script).args(["start", "--owner", &owner]).output();
-    let output = output.unwrap_or_else(|error| panic!("TEST_DATABASE_URL is not set, and {} does not run: {error}", script.display()));
+    let output =
+        output.unwrap_or_else(|error| panic!("TEST_DATABASE_URL is not set, and {} does not run: {error}", script.display()));
     let text = String::from_utf8_lossy(&output.stdout);
     text.trim()
         .strip_prefix("TEST_DATABASE_URL=")
@@ -188,7 +189,8 @@ fn in_repository(path: &str) -> PathBuf {
 }
 
 fn hash_of_migrations() -> String {
-    let mut files: Vec<_> = std::fs::read_dir(in_repository("migrations")).unwrap().map(|entry| entry.unwrap().path().join("up.sql")).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(in_repository("migrations")).unwrap().map(|entry| entry.unwrap().path().join("up.sql")).collect();
     files.sort();
     let mut hash = Sha256::new();
     for file in files {

@@ -27,7 +27,13 @@ impl Link {
     pub fn transfer(&mut self, ordinal: i32, transfer: &Transfer) {
         self.hasher.update(b"T");
         self.hasher.update(ordinal.to_be_bytes());
-        self.numbers([transfer.debit_account, transfer.credit_account, transfer.amount, transfer.user_id, transfer.balance_after]);
+        self.numbers([
+            transfer.debit_account,
+            transfer.credit_account,
+            transfer.amount,
+            transfer.user_id,
+            transfer.balance_after,
+        ]);
         self.hasher.update(transfer.reference.as_bytes());
         self.text(&transfer.kind);
         self.text(&transfer.description);

@@ -59,8 +59,7 @@ async fn take_slot(
     slot: i32,
     preferred: Option<(i32, i64)>,
 ) -> Result<Claim, StoreError> {
-    let epoch: Option<i64> =
-        instances::table.find(slot).select(instances::epoch).first(connection).await.optional()?;
+    let epoch: Option<i64> = instances::table.find(slot).select(instances::epoch).first(connection).await.optional()?;
     if let (Some(epoch), Some(mine)) = (epoch, preferred)
         && mine == (slot, epoch)
     {

@@ -170,11 +170,8 @@ async fn read_truth(
         .load(connection)
         .await?;
     let holds = holds::table.filter(holds::id.eq_any(hold_ids)).select(HoldRow::as_select()).load(connection).await?;
-    let operations = operations::table
-        .filter(operations::id.eq_any(operation_ids))
-        .select(OperationRow::as_select())
-        .load(connection)
-        .await?;
+    let operations =
+        operations::table.filter(operations::id.eq_any(operation_ids)).select(OperationRow::as_select()).load(connection).await?;
     Ok(Truth { accounts, holds, operations })
 }
 
