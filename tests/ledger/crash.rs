@@ -38,8 +38,8 @@ impl Scene {
     }
 }
 
-// Mutants, each red: answering before the commit (`answer` called before `write_batch`); a
-// release of orphans that does nothing. What only fsync saves, kill -9 does not show: the power stays on.
+// Mutants, each red: `release_orphans` that does nothing; a settle answered before it is written. What only fsync saves,
+// kill -9 does not show: the power stays on.
 #[actix_rt::test]
 async fn kill_nine_of_the_server_and_of_postgres_in_turn_loses_and_doubles_nothing() {
     let postgres = PrivatePostgres::start();

@@ -27,7 +27,7 @@ async fn refused(house: &House, user: UserAccounts) {
     assert_eq!(house.ledger.credit(grant(user, Nanos(1))).await, Err(LedgerError::Unavailable));
 }
 
-// Mutants, each red: `put_off` without the journal; `pay_what_is_owed` not called in `reconnect`.
+// Mutant, red: `Owed::settle` that notes the settle on disk only.
 #[actix_rt::test]
 async fn what_is_owed_in_an_outage_lands_once_when_the_database_is_back() {
     let database = TestDatabase::create().await;
@@ -51,7 +51,7 @@ async fn what_is_owed_in_an_outage_lands_once_when_the_database_is_back() {
     assert_eq!(std::fs::metadata(house.data_dir.join("ledger.journal")).unwrap().len(), 0);
 }
 
-// Mutant, red: a journal that is not read at the start.
+// Mutants, each red: a journal that is not read at the start; a settle that is not appended to it.
 #[actix_rt::test]
 async fn what_is_owed_when_the_process_is_killed_lands_once_at_its_next_start() {
     let database = TestDatabase::create().await;
@@ -67,7 +67,6 @@ async fn what_is_owed_when_the_process_is_killed_lands_once_at_its_next_start() 
     let house = House::with_url(database.app_url.clone(), &clock, data_dir).await;
     assert_eq!(house.balance(user).await, Balance { credits: Nanos(300), ..Balance::default() });
     house.assert_clean().await;
-    // Once more, as after a crash before the journal was cleared.
     assert_eq!(std::fs::metadata(house.data_dir.join("ledger.journal")).unwrap().len(), 0);
 }
 

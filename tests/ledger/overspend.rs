@@ -9,8 +9,8 @@ use tollgate_test_database::TestDatabase;
 const ASKED: usize = 10_000;
 const BALANCE: i64 = 100;
 
-// Mutant, red: the join on `a.posted = c.posted AND a.held = c.held` in `batch.sql` reduced to the id (the CHECK then turns
-// the overspending batches away, and callers who could be granted are answered `Unavailable`).
+// Mutant, red: what is held left out of `Account::available` (the tables' CHECK turns the overspending batches away, and
+// callers are answered `Unavailable`).
 #[actix_rt::test]
 async fn of_ten_thousand_holds_of_1_on_a_balance_of_100_exactly_100_are_granted_over_three_replicas() {
     let database = TestDatabase::create().await;
@@ -32,6 +32,22 @@ async fn of_ten_thousand_holds_of_1_on_a_balance_of_100_exactly_100_are_granted_
         assert_eq!(replicas[2].balance(user).await.credits, Nanos::ZERO);
     }
     replicas[0].assert_clean().await;
+}
+
+/// A belief that is wrong in the harmless direction breaks no CHECK, and must be found all the same.
+// Mutant, red: the join on `a.posted = c.posted AND a.held = c.held` in `batch.sql` reduced to the id.
+#[actix_rt::test]
+async fn what_another_replica_has_paid_in_can_be_held_and_charged_at_once() {
+    let database = TestDatabase::create().await;
+    let clock = TurnedClock::new();
+    let (house, other) = (House::on(&database, &clock).await, House::on(&database, &clock).await);
+    let user = house.user(&database, "0.000000010").await;
+    other.ledger.credit(grant(user, Nanos(100))).await.unwrap();
+    let ticket = house.ledger.hold(hold_of(user, 50)).unwrap().confirm().await.expect("there is enough now");
+    other.ledger.credit(grant(user, Nanos(100))).await.unwrap();
+    let settled = ticket.settle(record(200)).await.unwrap();
+    assert_eq!((settled.debt, settled.balance_after), (Nanos::ZERO, Nanos(10)));
+    house.assert_clean().await;
 }
 
 /// Holds, settles (also above the hold), releases and credits of the same few users through three replicas at once.

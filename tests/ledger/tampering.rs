@@ -18,13 +18,13 @@ const HISTORY: [usize; 4] = [2, 3, 4, 5];
 
 /// One change, as SQL that may also fail a CHECK.
 pub async fn some_tampering(client: &Client, dice: &mut StdRng) -> String {
-    match dice.random_range(0..12) {
+    match dice.random_range(0..14) {
         0..4 => change_of_a_column(client, dice).await,
         4..6 => deletion(client, dice).await,
         6 => insertion(client, dice).await,
         7 => swap(client, dice).await,
         8 => cut_of_the_tail(client, dice).await,
-        9 => change_of_a_balance(client, dice).await,
+        9..12 => change_of_an_account(client, dice).await,
         _ => change_of_a_hold(client, dice).await,
     }
 }
@@ -121,11 +121,21 @@ async fn cut_of_the_tail(client: &Client, dice: &mut StdRng) -> String {
     )
 }
 
-async fn change_of_a_balance(client: &Client, dice: &mut StdRng) -> String {
-    let column = if dice.random() { "posted" } else { "held" };
+/// Its balance, its owner, or that it is there at all.
+async fn change_of_an_account(client: &Client, dice: &mut StdRng) -> String {
     let by = dice.random_range(1..5);
-    let row = some_row_where(client, TABLES[0], "kind = 'user' AND posted > held + 5", dice).await;
-    format!("UPDATE accounts t SET {column} = {column} + {by} WHERE {row}")
+    let (which, change) = match dice.random_range(0..4) {
+        0 => ("kind = 'user' AND posted > held + 5", format!("posted = posted + {by}")),
+        1 => ("kind = 'user' AND posted > held + 5", format!("held = held + {by}")),
+        // Of a user who has paid or owed something.
+        2 => ("kind = 'user' AND posted > 0", format!("user_id = user_id + {by}000")),
+        // Debts that were made and repaid: their transfers add up to nothing.
+        _ => {
+            let row = some_row_where(client, TABLES[0], "kind = 'debt' AND posted = 0 AND user_id < 7", dice).await;
+            return format!("DELETE FROM accounts t WHERE {row}");
+        }
+    };
+    format!("UPDATE accounts t SET {change} WHERE {}", some_row_where(client, TABLES[0], which, dice).await)
 }
 
 /// Everything about a hold that money hangs on.

@@ -20,7 +20,7 @@ use uuid::Uuid;
 const USERS: i64 = 2;
 const SLOT: i32 = 1;
 
-// Mutants, each seen red: `account.held += amount` dropped in `Book::hold`; `cost.min(..)` without the freed hold in
+// Mutants, each red: `account.held += amount` dropped in `Book::hold`; `cost.min(..)` without the freed hold in
 // `settle`; the refused state not looked at in `hold_again`; `full - repaid` without `repaid` in `credit`.
 #[test]
 fn ten_thousand_random_sequences_are_decided_as_the_model_decides_them() {

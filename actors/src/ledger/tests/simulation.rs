@@ -30,8 +30,8 @@ const OTHER_REPLICA: i32 = 200;
 /// What another replica credits in one go.
 const FROM_OUTSIDE: i64 = 5;
 
-// Mutants, each seen red: `put_off` that forgets a settle instead of noting it; a hold put off without its release; the
-// journal not read at the start; `write_batch` without the look at beliefs (accounts' `before` taken from the truth).
+// Mutants, each red: a settle that is put off and not kept; a journal that is not read at the start; a hold put off without
+// its release; a failed batch tried again on beliefs; a place noted before its former owner's holds are released.
 #[test]
 fn a_thousand_simulated_writers_lose_nothing_and_do_nothing_twice() {
     for_each_seed(1_000, |seed, dice| {
@@ -252,11 +252,18 @@ impl Caller {
         }
     }
 
-    /// The same command under the same id tells how it ended.
+    /// The same command under the same id tells how it ended. For some holds the caller gives up instead, as clients do.
     async fn resolve_unknown_outcomes(&mut self, database: &FakeDatabase, folder: &Path) {
         for _ in 0..20 {
-            let unknown: Vec<_> =
-                std::mem::take(&mut self.unknown).into_iter().filter(|it| !matches!(it, Command::Panic)).collect();
+            let mut unknown = std::mem::take(&mut self.unknown);
+            unknown.retain(|command| match command {
+                Command::Panic => false,
+                Command::Hold { terms, .. } if once_in(&mut self.dice, 2) => {
+                    self.process.desk.live.remove(terms.hold);
+                    false
+                }
+                _ => true,
+            });
             if unknown.is_empty() {
                 return;
             }
@@ -274,8 +281,10 @@ impl Caller {
         // What is owed is paid at the writer's next look.
         tokio::time::sleep(Duration::from_secs(5)).await;
         database.world().arrive();
-        for slot in database.world().slots_in_use() {
-            assert_eq!(database.world().due(Some(slot)).len(), 0, "a hold of the living writer's slot {slot} is forgotten");
+        let in_use = database.world().slots_in_use();
+        for slot in in_use {
+            let forgotten = database.world().due(Some(slot)).len();
+            assert_eq!(forgotten, 0, "holds of the living writer's slot {slot} are forgotten");
         }
         // Those of slots that were lost on the way: without a heartbeat, they are every replica's to release.
         let due = database.world().due(None);
