@@ -13,6 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
+
 def is_allowed(expression: str, allowed: set[str]) -> bool:
     """Evaluates an SPDX expression: AND binds tighter than OR; the old `MIT/Apache-2.0` means OR."""
     tokens = re.findall(r"\(|\)|[^\s()]+", expression.replace("/", " OR "))
