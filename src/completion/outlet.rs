@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 const PIECES_MAX: usize = 4;
 /// Longest silence towards the client. A client that has left is noticed by the second write after that, so within two
 /// seconds.
-const PING_EVERY: Duration = Duration::from_millis(800);
+const PING_EVERY: Duration = Duration::from_millis(700);
 const PING: Bytes = Bytes::from_static(b": ping\n\n");
 
 /// Nobody reads any more.
@@ -111,7 +111,6 @@ impl<H> Outlet<H> {
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(Gone),
         };
         if let Some(piece) = piece {
-            // Mutant: without the time-out `a_reader_that_never_reads_is_given_up` does not end.
             let sent = timeout(self.write_timeout, self.pieces.send(piece)).await;
             sent.map_err(|_| Gone)?.map_err(|_| Gone)?;
         }

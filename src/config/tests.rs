@@ -85,7 +85,6 @@ fn secrets_are_required_and_weak_ones_are_refused_without_being_shown() {
         ("VAULT_KEK", "c2VjcmV0LWFuZC1zaG9ydA=="),
     ];
     for (name, value) in weak {
-        // Mutant: `wrong` instead of `wrong_secret` for these turns this red.
         let line = settings(&[(name, value)]).unwrap_err().to_string();
         assert!(line.starts_with(&format!("{name}: got ")), "{line}");
         assert!(value.is_empty() || !line.contains(value), "{line}");

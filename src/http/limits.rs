@@ -110,14 +110,12 @@ mod tests {
     #[actix_web::test]
     async fn a_body_above_the_bound_is_413_announced_or_not() {
         assert_eq!(status(payload(&[], true), Some(11)).await, 413);
-        // Mutant: without the length in the loop's condition this is red.
         assert_eq!(status(payload(&[b"01234567890"], true), None).await, 413);
         assert_eq!(status(payload(&[b"01234", b"567890"], true), None).await, 413);
     }
 
     #[actix_web::test]
     async fn a_body_that_stalls_is_408() {
-        // Mutant: without the time-out this never ends.
         assert_eq!(status(payload(&[b"012"], true), Some(10)).await, 408);
     }
 }

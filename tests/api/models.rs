@@ -176,7 +176,6 @@ async fn the_store_keeps_the_newest_list_of_each_gateway() {
     for (minute, models) in [(5, r#"["b"]"#), (1, r#"["a"]"#)] {
         save_list(&store, GatewayId::Glama, &list(minute, models)).await.unwrap();
     }
-    // Mutant: without the WHERE the older list of a slow replica wins, and this is red.
     assert_eq!(find_list(&store, GatewayId::Glama).await.unwrap(), Some(list(5, r#"["b"]"#)));
     save_list(&store, GatewayId::Glama, &list(9, "[]")).await.unwrap();
     assert_eq!(find_list(&store, GatewayId::Glama).await.unwrap(), Some(list(9, "[]")));

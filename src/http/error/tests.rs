@@ -56,7 +56,6 @@ async fn a_defect_shows_its_request_id_and_nothing_of_its_cause() {
     for envelope in [Envelope::OpenAi, Envelope::Api, Envelope::Detail] {
         let (status, body) = shown(&error, envelope).await;
         assert_eq!((status, &body["request_id"]), (500, &json!("req-1")));
-        // Mutant: rendering `cause` as the message turns this red.
         let text = body.to_string();
         assert!(!text.contains("users") && !text.contains("secret"), "{text}");
     }

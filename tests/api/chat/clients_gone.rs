@@ -60,7 +60,7 @@ async fn leaves(words: &str, leave: impl AsyncFn(TcpStream)) {
         }
         // Two seconds are promised; a busy machine has slack.
         let all_but_one = cancelled + u64::try_from(CLIENTS - 1).unwrap();
-        cancelled_within(&app, all_but_one, Duration::from_secs(3)).await;
+        cancelled_within(&app, all_but_one, Duration::from_secs(2)).await;
         let records = wave * CLIENTS;
         eventually("the charges", async || (money(&app, &user).await.records >= records).then_some(())).await;
         let settled = settled(&app, &user).await;
