@@ -38,6 +38,13 @@ pub async fn call(client: &reqwest::Client, url: &str, key: &str, n: u32) -> Opt
     (whole && ended).then_some(generation)
 }
 
+/// Keeps every account locked until the connection is dropped.
+pub async fn stop_commits(database: &TestDatabase) -> tokio_postgres::Client {
+    let client = database.connect().await;
+    client.batch_execute("BEGIN; SELECT id FROM accounts FOR UPDATE").await.expect("the lock");
+    client
+}
+
 /// The generations that have a usage record.
 pub async fn generations(database: &TestDatabase) -> HashSet<String> {
     let rows = database.connect().await.query("SELECT replace(hold_id::text, '-', '') FROM usage_records", &[]).await;
