@@ -1,7 +1,6 @@
 //! All routes. Each carries its description: what is listed here is in `/openapi.json`.
 
 use super::{admin, api_keys, balance, chat_completions, docs, health, metrics, models, openapi, register, root, transactions};
-use actix_web::web;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Registers everything.
@@ -27,11 +26,17 @@ fn house(config: &mut ServiceConfig<'_>) {
 /// What can be called.
 fn catalogue(config: &mut ServiceConfig<'_>) {
     config
-        .app_data(web::Data::new(models::Shelf::default()))
         .service(chat_completions::chat_completions)
         .service(models::models)
         .service(models::catalog_models)
+        .service(models::model_providers)
+        .service(models::catalog_provider)
+        .service(models::model)
+        .service(models::developer_models)
         .service(models::v1_models)
+        .service(models::v1_model_count)
+        // Before the model itself, whose id may be anything.
+        .service(models::v1_model_endpoints)
         .service(models::v1_model);
 }
 
@@ -49,4 +54,5 @@ fn users(config: &mut ServiceConfig<'_>) {
 /// For the operator.
 fn operator(config: &mut ServiceConfig<'_>) {
     config.service(admin::add_credits).service(admin::set_limit).service(admin::assign_plan);
+    config.service(admin::refresh_models).service(admin::cache_status);
 }
