@@ -1,6 +1,9 @@
 //! All routes. Each carries its description: what is listed here is in `/openapi.json`.
 
-use super::{admin, api_keys, balance, chat_completions, docs, health, metrics, models, openapi, register, root, transactions};
+use super::{
+    admin, api_keys, balance, chat_completions, docs, health, metrics, models, openapi, plans, register, root, transactions,
+    user_plan,
+};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Registers everything.
@@ -31,7 +34,7 @@ fn catalogue(config: &mut ServiceConfig<'_>) {
         .service(models::catalog_models)
         .service(models::model_providers)
         .service(models::catalog_provider)
-        .service(models::model)
+        .service(models::one_model)
         .service(models::developer_models)
         .service(models::v1_models)
         .service(models::v1_model_count)
@@ -48,7 +51,12 @@ fn users(config: &mut ServiceConfig<'_>) {
         .service(api_keys::list_api_keys)
         .service(api_keys::delete_api_key)
         .service(balance::balance)
-        .service(transactions::credit_transactions);
+        .service(transactions::credit_transactions)
+        .service(plans::list_plans)
+        .service(plans::find_plan)
+        .service(user_plan::user_plan)
+        .service(user_plan::plan_usage)
+        .service(user_plan::plan_entitlements);
 }
 
 /// For the operator.

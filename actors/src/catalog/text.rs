@@ -166,7 +166,12 @@ pub(super) fn open_text(model: CatalogModel, owned_by: &str) -> String {
     }
     let mut open = String::with_capacity(1_024);
     // Writing to a String can't fail.
-    let _ = write!(open, r#"{{"id":{},"object":"model","created":{created},"owned_by":{}"#, Value::from(model.id), Value::from(owned_by));
+    let _ = write!(
+        open,
+        r#"{{"id":{},"object":"model","created":{created},"owned_by":{}"#,
+        Value::from(model.id),
+        Value::from(owned_by)
+    );
     if !fields.is_empty() {
         let rest = Value::Object(fields).to_string();
         open.push(',');

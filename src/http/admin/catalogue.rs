@@ -131,10 +131,7 @@ pub async fn refresh_models(
     (status = 403, description = "Not an administrator"),
 ))]
 #[get("/admin/cache-status")]
-pub async fn cache_status(
-    services: web::Data<Services>,
-    _: AdminPrincipal,
-) -> Result<web::Json<CacheStatusResponse>, ApiError> {
+pub async fn cache_status(services: web::Data<Services>, _: AdminPrincipal) -> Result<web::Json<CacheStatusResponse>, ApiError> {
     let gateways = services.actors.catalog.status().await?;
     let snapshot = services.actors.catalog.snapshot();
     let ages = || gateways.iter().filter_map(|gateway| gateway.age);

@@ -1,6 +1,6 @@
 //! A document of the catalogue on its way out: known already, under gzip, or as it is.
 
-use super::body::{Form, Part, Pieces, texts};
+use super::body::{Form, Part, Pieces};
 use super::etag::ETag;
 use crate::http::error::ApiError;
 use crate::startup::Services;
@@ -34,17 +34,6 @@ impl Document {
         let text = serde_json::to_vec(body).map_err(|error| ApiError::internal(&error))?;
         Ok(Self::new(vec![Part::Text(text.into())], Form::Public, snapshot, request))
     }
-
-    fn plain(&self, snapshot: &CatalogSnapshot) -> Pieces {
-        let mut pieces = Pieces::default();
-        for part in &self.parts {
-            match part {
-                Part::Text(text) => pieces.push(text.clone()),
-                Part::Entries(run) => pieces.extend(texts(snapshot, run, self.form)),
-            }
-        }
-        pieces
-    }
 }
 
 /// The same lists, path and query: the same models at the same prices, perhaps fetched at another time.
@@ -76,7 +65,7 @@ pub async fn answer(
     }
     let mut response = mark(HttpResponse::Ok());
     response.insert_header((CONTENT_TYPE, "application/json"));
-    let plain = document.plain(&snapshot);
+    let plain = Pieces::plain(&document.parts, &snapshot, document.form);
     if plain.bytes() >= ZIPPED_BYTES_MIN
         && wants_gzip(request)
         && let Some(zipped) = zipped(services, snapshot, document).await

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tollgate_actors::catalog::{CatalogEntry, CatalogSnapshot, Run};
+use tollgate_actors::catalog::{CatalogSnapshot, Run};
 
 /// What is given to the socket at a time: actix copies each piece into the connection's buffer.
 const PIECE_BYTES: usize = 64 * 1_024;
@@ -43,23 +43,24 @@ pub fn entries(runs: &[Run]) -> Vec<Part> {
 /// A run's text, without copying it.
 pub fn texts(snapshot: &CatalogSnapshot, run: &Run, form: Form) -> Vec<Bytes> {
     let Some(list) = snapshot.list(run.gateway) else { return Vec::new() };
+    if form == Form::Public {
+        return vec![list.text().slice(run.places.clone())];
+    }
     let mut texts = Vec::new();
-    let mut begin = run.places.start;
-    let nameless = |entry: &&std::sync::Arc<CatalogEntry>| form == Form::OpenAi && entry.created.is_none();
-    let range = usize::try_from(run.places.start).unwrap_or(usize::MAX)..usize::try_from(run.places.end).unwrap_or(usize::MAX);
-    for entry in list.entries.get(range).unwrap_or_default().iter().filter(nameless) {
-        let Some((before, after)) = list.text().around_null_created(entry.place) else { continue };
-        if begin < entry.place {
-            texts.extend([list.text().slice(begin..entry.place), Bytes::from_static(b",")]);
+    let mut written_to = run.places.start;
+    let dateless = run.places.clone().filter_map(|place| Some((place, list.text().around_null_created(place)?)));
+    for (place, (before, after)) in dateless {
+        if written_to < place {
+            texts.extend([list.text().slice(written_to..place), Bytes::from_static(b",")]);
         }
-        begin = entry.place.saturating_add(1);
+        written_to = place.saturating_add(1);
         texts.extend([before, Bytes::from_static(b"0"), after]);
-        if begin < run.places.end {
+        if written_to < run.places.end {
             texts.push(Bytes::from_static(b","));
         }
     }
-    if begin < run.places.end {
-        texts.push(list.text().slice(begin..run.places.end));
+    if written_to < run.places.end {
+        texts.push(list.text().slice(written_to..run.places.end));
     }
     texts
 }
@@ -72,6 +73,18 @@ pub struct Pieces {
 }
 
 impl Pieces {
+    /// The parts as they are.
+    pub fn plain(parts: &[Part], snapshot: &CatalogSnapshot, form: Form) -> Self {
+        let mut pieces = Self::default();
+        for part in parts {
+            match part {
+                Part::Text(text) => pieces.push(text.clone()),
+                Part::Entries(run) => texts(snapshot, run, form).into_iter().for_each(|text| pieces.push(text)),
+            }
+        }
+        pieces
+    }
+
     pub fn push(&mut self, piece: Bytes) {
         self.bytes = self.bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
         self.pieces.push_back(piece);
@@ -81,9 +94,10 @@ impl Pieces {
         self.bytes
     }
 
+    /// All of it, in one.
     #[cfg(test)]
-    pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
-        self.pieces.iter()
+    pub fn joined(&self) -> Vec<u8> {
+        self.pieces.iter().flatten().copied().collect()
     }
 
     /// Takes what the socket gets next.
@@ -93,12 +107,6 @@ impl Pieces {
             return Some(first.split_to(PIECE_BYTES));
         }
         self.pieces.pop_front()
-    }
-}
-
-impl Extend<Bytes> for Pieces {
-    fn extend<T: IntoIterator<Item = Bytes>>(&mut self, pieces: T) {
-        pieces.into_iter().for_each(|piece| self.push(piece));
     }
 }
 

@@ -198,14 +198,16 @@ mod tests {
 
     #[test]
     fn joined_blocks_are_one_member_that_is_read_as_the_text() {
-        let text = |length: usize, seed: usize| Bytes::from((0..length).map(|at| b'a' + u8::try_from((at * at + seed) % 23).unwrap()).collect::<Vec<u8>>());
+        let text = |length: usize, seed: usize| {
+            Bytes::from((0..length).map(|at| b'a' + u8::try_from((at * at + seed) % 23).unwrap()).collect::<Vec<u8>>())
+        };
         let (one, two, three) = (text(300_000, 1), text(1, 2), text(70_000, 3));
         let mut member = Member::new();
         member.loose(one.clone()).unwrap();
         member.segment(&deflate(&[two.clone(), three.clone()]));
         member.segment(&deflate(&[one.clone()]));
         member.loose(two.clone()).unwrap();
-        let zipped: Vec<u8> = member.finish().iter().flatten().copied().collect();
+        let zipped = member.finish().joined();
         let mut read = Vec::new();
         // One member, with its check sum and length: what is behind it would be an error of `GzDecoder`'s reader.
         std::io::Read::read_to_end(&mut flate2::bufread::GzDecoder::new(&zipped[..]), &mut read).unwrap();

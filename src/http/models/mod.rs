@@ -22,7 +22,7 @@ mod shelf;
 mod tests;
 
 pub use makers::{__path_catalog_provider, __path_model_providers, catalog_provider, model_providers};
-pub use one::{__path_developer_models, __path_model, developer_models, model};
+pub use one::{__path_developer_models, __path_one_model, developer_models, one_model};
 pub use openai::{
     __path_v1_model, __path_v1_model_count, __path_v1_model_endpoints, __path_v1_models, v1_model, v1_model_count,
     v1_model_endpoints, v1_models,
@@ -35,9 +35,10 @@ use super::extract::Query;
 use crate::startup::Services;
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use answer::Document;
-use body::Form;
+use body::{Form, Part};
 pub(super) use query::no_list;
 use query::{Choice, ModelsQuery};
+use tollgate_actors::catalog::CatalogSnapshot;
 use tollgate_domain::GatewayId;
 
 /// All models, with prices in dollars per token as decimal strings
@@ -89,8 +90,11 @@ pub async fn catalog_models(
 
 async fn list(request: &HttpRequest, query: &ModelsQuery, services: &web::Data<Services>) -> Result<HttpResponse, ApiError> {
     let snapshot = services.actors.catalog.snapshot();
-    let choice = Choice::of(query.gateway.as_deref(), Choice::One(GatewayId::OpenRouter))?;
-    let parts = page::page(choice, query, choice.known_entries(&snapshot)?, &snapshot);
-    let document = Document::new(parts, Form::Public, &snapshot, request);
+    let document = Document::new(parts(query, &snapshot)?, Form::Public, &snapshot, request);
     Ok(answer::answer(request, services, snapshot, document).await)
+}
+
+fn parts(query: &ModelsQuery, snapshot: &CatalogSnapshot) -> Result<Vec<Part>, ApiError> {
+    let choice = Choice::of(query.gateway.as_deref(), Choice::One(GatewayId::OpenRouter))?;
+    Ok(page::page(choice, query, choice.known_entries(snapshot)?, snapshot))
 }

@@ -32,7 +32,7 @@ use tollgate_actors::catalog::{CatalogEntry, runs};
     )
 )]
 #[get("/model/{provider}/{model:.+}")]
-pub async fn model(
+pub async fn one_model(
     request: HttpRequest,
     path: Path<(String, String)>,
     query: Query<MakersQuery>,

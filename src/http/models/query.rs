@@ -22,12 +22,12 @@ pub struct ModelsQuery {
     /// Keeps models whose id holds it, or whose `provider_slug` it is, in any case.
     pub provider: Option<String>,
     /// At most so many models.
-    limit: Option<u32>,
+    pub limit: Option<u32>,
     /// After so many models.
-    offset: Option<u32>,
+    pub offset: Option<u32>,
     /// Taken and not used: there are no Hugging Face metrics here.
     #[expect(dead_code, reason = "clients send it; it is described so that they know what comes of it")]
-    include_huggingface: Option<String>,
+    pub include_huggingface: Option<String>,
 }
 
 /// Which makers.
@@ -45,9 +45,9 @@ pub struct MakersQuery {
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// At most so many.
-    limit: Option<u32>,
+    pub limit: Option<u32>,
     /// After so many.
-    offset: Option<u32>,
+    pub offset: Option<u32>,
 }
 
 /// What is shown of a list, and how much there is.

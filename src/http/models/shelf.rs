@@ -29,7 +29,9 @@ impl Shelf {
     pub(super) fn callable(&self, snapshot: &CatalogSnapshot) -> Vec<Run> {
         let first = || {
             let all = snapshot.lists().flat_map(|list| &list.entries);
-            runs(all.filter(|entry| snapshot.find(&entry.id).is_some_and(|first| Arc::ptr_eq(first, entry))).map(|entry| &**entry))
+            runs(
+                all.filter(|entry| snapshot.find(&entry.id).is_some_and(|first| Arc::ptr_eq(first, entry))).map(|entry| &**entry),
+            )
         };
         self.callable.slot(snapshot, ()).get_or_init(first).clone()
     }
