@@ -3,6 +3,7 @@
 use crate::adapters::Gateways;
 use crate::config::Settings;
 use crate::http::health::HealthBoard;
+use crate::http::models::Shelf;
 use crate::http::starting::Starting;
 use crate::http::{metrics, server};
 use crate::io::IoRuntime;
@@ -43,6 +44,8 @@ pub struct Services {
     pub tasks: InFlight,
     pub readiness: Readiness,
     pub health: HealthBoard,
+    /// What the catalogue's doors work out once for all workers.
+    pub models: Shelf,
 }
 
 /// Does this replica want requests?
@@ -124,6 +127,7 @@ impl Application {
             tasks: InFlight::default(),
             readiness: Readiness::default(),
             health: HealthBoard::default(),
+            models: Shelf::default(),
         });
         let server = server::serve(listener, &services)?;
         let parts = Parts { server: server.handle(), services, arbiters, io, lost };

@@ -35,13 +35,17 @@ impl Frame {
 /// What the services inside could not turn into an answer.
 pub async fn frame<B: MessageBody>(
     frame: Rc<Frame>,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let started = Instant::now();
     let id = frame.ids.of(request.headers());
     request.extensions_mut().insert(id.clone());
     tracing::debug!(request_id = id.as_str(), "received");
+    if request.method() == Method::HEAD {
+        // Every GET route takes it; the connection knows what was asked, and leaves the body out.
+        request.head_mut().method = Method::GET;
+    }
     let grant = frame.cors.grant(request.headers());
     let mut response = match cors::preflight(&request) {
         Some(answer) => request.into_response(answer).map_into_right_body(),

@@ -1,7 +1,9 @@
 //! All routes. Each carries its description: what is listed here is in `/openapi.json`.
 
-use super::{admin, api_keys, balance, chat_completions, docs, health, metrics, models, openapi, register, root, transactions};
-use actix_web::web;
+use super::{
+    admin, api_keys, balance, chat_completions, docs, health, metrics, models, openapi, plans, register, root, transactions,
+    user_plan,
+};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Registers everything. The router compares a path with one route after the other, so what is asked most stands first.
@@ -28,10 +30,16 @@ fn house(config: &mut ServiceConfig<'_>) {
 /// What can be called.
 fn catalogue(config: &mut ServiceConfig<'_>) {
     config
-        .app_data(web::Data::new(models::Shelf::default()))
         .service(models::models)
         .service(models::catalog_models)
+        .service(models::model_providers)
+        .service(models::catalog_provider)
+        .service(models::one_model)
+        .service(models::developer_models)
         .service(models::v1_models)
+        .service(models::v1_model_count)
+        // Before the model itself, whose id may be anything.
+        .service(models::v1_model_endpoints)
         .service(models::v1_model);
 }
 
@@ -43,10 +51,16 @@ fn users(config: &mut ServiceConfig<'_>) {
         .service(api_keys::list_api_keys)
         .service(api_keys::delete_api_key)
         .service(balance::balance)
-        .service(transactions::credit_transactions);
+        .service(transactions::credit_transactions)
+        .service(plans::list_plans)
+        .service(plans::find_plan)
+        .service(user_plan::user_plan)
+        .service(user_plan::plan_usage)
+        .service(user_plan::plan_entitlements);
 }
 
 /// For the operator.
 fn operator(config: &mut ServiceConfig<'_>) {
     config.service(admin::add_credits).service(admin::set_limit).service(admin::assign_plan);
+    config.service(admin::refresh_models).service(admin::cache_status);
 }

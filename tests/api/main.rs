@@ -11,6 +11,10 @@ mod api_keys;
 #[cfg(test)]
 mod balance;
 #[cfg(test)]
+mod catalogue;
+#[cfg(test)]
+mod catalogue_cache;
+#[cfg(test)]
 mod chat;
 #[cfg(test)]
 mod cli;
@@ -25,11 +29,17 @@ mod house;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
+mod long_lists;
+#[cfg(test)]
 mod models;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
+mod plans;
+#[cfg(test)]
 mod principal;
+#[cfg(test)]
+mod providers;
 #[cfg(test)]
 mod register;
 #[cfg(test)]
