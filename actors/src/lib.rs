@@ -7,6 +7,7 @@ pub mod journal;
 pub mod ledger;
 pub mod ports;
 pub mod runtime;
+pub mod upstreams;
 
 use crate::activity::{Activity, ActivityActor, ActivityDeps, ActivityService};
 use crate::catalog::{Catalog, CatalogDeps, CatalogOptions};
