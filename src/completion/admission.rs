@@ -108,6 +108,7 @@ pub(super) async fn admit(
         quote,
         generation: GenerationId::of(hold),
         started,
+        at: services.clock.now(),
         slot: Some(slot),
         place: Some(place),
         claim,

@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use proptest::prelude::*;
-    use tollgate_domain::{PriceLines, PricePerMillion};
+    use tollgate_domain::{PriceLines, PriceList, PricePerMillion};
 
     fn request(fields: &str) -> ChatRequest {
         let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"0123456789"}}]{fields}}}"#);
@@ -94,7 +94,13 @@ mod tests {
     /// One micro-dollar for a prompt's token, two for a completion's.
     fn offer() -> Offer {
         let prices = PriceLines { prompt: PricePerMillion(1_000_000_000), ..PriceLines::flat(PricePerMillion(2_000_000_000)) };
-        Offer { gateway: GatewayId::OpenRouter, prices, context_length: 0, max_completion_tokens: None }
+        Offer {
+            gateway: GatewayId::OpenRouter,
+            upstream_id: "m".into(),
+            prices: prices.into(),
+            context_length: 0,
+            max_completion_tokens: None,
+        }
     }
 
     /// Half the bytes of `[{"role":"user","content":"0123456789"}]`.
@@ -123,8 +129,8 @@ mod tests {
 
     #[test]
     fn the_dearest_line_and_the_dearest_offer_are_held() {
-        let reasoning = PriceLines { reasoning: Some(PricePerMillion(9_000_000_000)), ..offer().prices };
-        assert_eq!(amount(r#","max_tokens":100"#, Offer { prices: reasoning, ..offer() }), PROMPT * 1_000 + 100 * 9_000);
+        let reasoning = PriceList::from(PriceLines { reasoning: Some(PricePerMillion(9_000_000_000)), ..offer().prices.base });
+        assert_eq!(amount(r#","max_tokens":100"#, Offer { prices: reasoning.clone(), ..offer() }), PROMPT * 1_000 + 100 * 9_000);
         let quote = Quote::of(&request(r#","max_tokens":100"#), &[offer(), Offer { prices: reasoning, ..offer() }]);
         assert_eq!(quote.amount.0, PROMPT * 1_000 + 100 * 9_000);
     }
@@ -144,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_free_model_is_held_for_with_nothing_and_never_lowered() {
-        let free = [Offer { prices: PriceLines::flat(PricePerMillion(0)), ..offer() }];
+        let free = [Offer { prices: PriceList::flat(PricePerMillion(0)), ..offer() }];
         let quote = Quote::of(&request(""), &free);
         assert_eq!((quote.amount, quote.least), (Nanos::ZERO, Nanos::ZERO));
         assert_eq!(quote.limit(&request(""), &free, Nanos::ZERO), None);
@@ -167,7 +173,7 @@ mod tests {
             asked in 1..20_000i64, choices in 1..9i64, share in 0.0..1.0f64, price in 0..20_000_000_000i64
         ) {
             let request = request(&format!(r#","max_tokens":{asked},"n":{choices}"#));
-            let offers = [Offer { prices: PriceLines::flat(PricePerMillion(price)), ..offer() }];
+            let offers = [Offer { prices: PriceList::flat(PricePerMillion(price)), ..offer() }];
             let quote = Quote::of(&request, &offers);
             #[expect(clippy::as_conversions, reason = "a random share of a random amount")]
             let granted = Nanos(quote.least.0 + ((quote.amount.0 - quote.least.0) as f64 * share) as i64);

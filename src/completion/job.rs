@@ -14,6 +14,7 @@ use crate::http::error::ApiError;
 use crate::startup::Services;
 use actix_web::web;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_util::future::{Either, select};
 use std::pin::pin;
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub(super) struct Job {
     pub quote: Quote,
     pub generation: GenerationId,
     pub started: Instant,
+    /// When the call began, by the clock.
+    pub at: DateTime<Utc>,
     pub slot: Option<RequestSlot>,
     pub place: Option<ActivityPlace>,
     pub claim: Option<Claim>,
@@ -65,7 +68,7 @@ impl Job {
         let limit = self.quote.limit(&self.request, &self.offers, ticket.granted());
         let attempt = match early.filter(|_| limit.is_none()) {
             Some(attempt) => attempt,
-            None => self.call(&ticket.permit(), self.request.upstream_body(limit)).await,
+            None => self.call(&ticket.permit(), limit).await,
         };
         let (offer, answer) = attempt?;
         Ok(Opened { ticket, offer, answer, limit })
@@ -78,7 +81,7 @@ impl Job {
         permit: CallPermit,
     ) -> Result<(ConfirmedTicket, Option<Attempt>), ApiError> {
         let confirming = pin!(ticket.confirm());
-        let calling = pin!(self.call(&permit, self.request.upstream_body(None)));
+        let calling = pin!(self.call(&permit, None));
         match select(confirming, calling).await {
             Either::Left((confirmed, calling)) => {
                 let ticket = confirmed.map_err(|error| self.refused(error))?;
@@ -101,12 +104,13 @@ impl Job {
     }
 
     /// Asks one provider after the other until one answers. Nothing has gone to the client yet.
-    async fn call(&self, permit: &CallPermit, body: Bytes) -> Attempt {
+    async fn call(&self, permit: &CallPermit, limit: Option<Limit>) -> Attempt {
         let mut refused = None;
         for offer in &self.offers {
             let Some(gateway) = self.gateways.get(offer.gateway) else { continue };
-            match gateway.complete(permit, self.upstream_call(offer.gateway, body.clone())).await {
-                Ok(answer) => return Ok((*offer, answer)),
+            let body = self.request.upstream_body(&offer.upstream_id, limit);
+            match gateway.complete(permit, self.upstream_call(offer.gateway, body)).await {
+                Ok(answer) => return Ok((offer.clone(), answer)),
                 Err(error) => {
                     let goes_on = may_fall_back(&error);
                     refused = Some(refusal::of_gateway(offer.gateway, &error));
@@ -138,8 +142,10 @@ impl Job {
     /// # Errors
     /// The ledger did not say how the settle ended: the answer must not be given away.
     pub async fn close(&mut self, ticket: ConfirmedTicket, offer: Offer, received: &Received) -> Result<Bill, ApiError> {
+        let gateway = offer.gateway;
         let basis = Basis {
             offer,
+            at: self.at,
             quote: self.quote,
             granted: ticket.granted(),
             prompt: self.request.prompt,
@@ -147,13 +153,13 @@ impl Job {
         };
         let latency = self.started.elapsed();
         let charge = settle::charge(received, &basis);
-        note::count(offer.gateway, received, charge.as_ref());
+        note::count(gateway, received, charge.as_ref());
         let Some(charge) = charge else {
             ticket.release();
             let balance = self.services.actors.ledger.known_balance(self.caller.accounts.credits);
             return Ok(Bill { charge: None, balance_after: balance, latency });
         };
-        let receipt = ticket.settle(self.record(offer, received, &charge));
+        let receipt = ticket.settle(self.record(gateway, received, &charge));
         self.keep_count(&charge);
         let settled = receipt.await.map_err(of_ledger)?;
         if let Some(place) = self.place.take() {
@@ -162,10 +168,10 @@ impl Job {
         Ok(Bill { charge: Some(charge), balance_after: Some(settled.balance_after), latency })
     }
 
-    fn record(&self, offer: Offer, received: &Received, charge: &Charge) -> CallRecord {
+    fn record(&self, gateway: GatewayId, received: &Received, charge: &Charge) -> CallRecord {
         CallRecord {
             model: self.request.model.clone(),
-            gateway: offer.gateway,
+            gateway,
             usage: charge.usage,
             cost: charge.cost,
             latency: self.started.elapsed(),

@@ -2,15 +2,18 @@
 
 use super::request::ChatRequest;
 use crate::http::error::ApiError;
+use std::sync::Arc;
 use std::time::Duration;
 use tollgate_actors::catalog::{CatalogEntry, CatalogSnapshot};
-use tollgate_domain::{GatewayId, PriceLines, PricePerMillion};
+use tollgate_domain::{GatewayId, PriceLines, PriceList, PricePerMillion};
 
 /// A gateway that has the model, and what it costs there.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Offer {
     pub gateway: GatewayId,
-    pub prices: PriceLines,
+    /// What goes upstream as `model`.
+    pub upstream_id: Arc<str>,
+    pub prices: PriceList,
     /// Tokens; 0 when unknown.
     pub context_length: i64,
     /// Tokens; `None` when unknown.
@@ -21,7 +24,8 @@ impl Offer {
     fn of(entry: &CatalogEntry) -> Self {
         Self {
             gateway: entry.gateway,
-            prices: entry.charged,
+            upstream_id: Arc::clone(&entry.upstream_id),
+            prices: entry.charged.clone(),
             context_length: entry.context_length,
             max_completion_tokens: entry.max_completion_tokens,
         }
@@ -52,7 +56,7 @@ pub fn offers(request: &ChatRequest, catalog: &CatalogSnapshot) -> Result<Vec<Of
     for model in &request.models {
         let fallback = catalog.find(model).map(|entry| Offer::of(entry)).ok_or_else(|| no_model(model))?;
         for offer in &mut offers {
-            offer.prices = dearest(offer.prices, fallback.prices);
+            offer.prices = dearest_list(&offer.prices, &fallback.prices);
             offer.context_length = offer.context_length.max(fallback.context_length);
         }
     }
@@ -65,6 +69,12 @@ fn elsewhere<'a>(request: &ChatRequest, catalog: &'a CatalogSnapshot) -> Option<
     let full_name = request.portkey_provider.as_ref().map(|provider| format!("{provider}/{}", request.model));
     let entry = catalog.find(&request.model).or_else(|| catalog.find(&full_name?))?;
     Some(entry)
+}
+
+/// The dearer one of each line, with the tiers of both.
+fn dearest_list(one: &PriceList, other: &PriceList) -> PriceList {
+    let overrides = one.overrides.iter().chain(&*other.overrides).copied().collect();
+    PriceList { base: dearest(one.base, other.base), overrides }
 }
 
 /// Line by line the higher price.

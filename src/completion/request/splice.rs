@@ -3,6 +3,7 @@
 use super::ChatRequest;
 use super::members::{self, Field, Member};
 use bytes::{Bytes, BytesMut};
+use serde_json::Value;
 
 const USAGE_WANTED: &str = r#"{"include_usage":true}"#;
 
@@ -16,17 +17,21 @@ pub struct Limit {
 }
 
 impl ChatRequest {
-    /// The bytes to send. The client's own, uncopied, when nothing has to change.
+    /// The bytes to send to a gateway that calls the model so. The client's own, uncopied, when nothing has to change.
     #[must_use]
-    pub fn upstream_body(&self, limit: Option<Limit>) -> Bytes {
+    pub fn upstream_body(&self, model: &str, limit: Option<Limit>) -> Bytes {
         let wants_usage = self.stream && !self.include_usage;
-        if !wants_usage && limit.is_none() && !self.members.iter().any(|member| member.ours) {
+        let renamed = (model != self.model).then(|| Value::from(model).to_string());
+        if !wants_usage && limit.is_none() && renamed.is_none() && !self.members.iter().any(|member| member.ours) {
             return self.body.clone();
         }
         let mut out = Object::with_capacity(self.body.len() + 64);
         let mut limited = false;
         for member in self.members.iter().filter(|member| !member.ours) {
             match (member.field, limit) {
+                (Field::Model, _) => {
+                    out.member(self.name_of(member), renamed.as_deref().unwrap_or(member.text(&self.body)).as_bytes())
+                }
                 (Field::StreamOptions, _) if wants_usage => {
                     out.member(self.name_of(member), &with_usage(member.text(&self.body)));
                 }

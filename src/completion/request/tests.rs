@@ -11,7 +11,7 @@ fn with(fields: &str) -> ChatRequest {
 }
 
 fn sent(request: &ChatRequest, limit: Option<Limit>) -> Value {
-    serde_json::from_slice(&request.upstream_body(limit)).expect("JSON")
+    serde_json::from_slice(&request.upstream_body(&request.model, limit)).expect("JSON")
 }
 
 #[test]
@@ -20,7 +20,7 @@ fn what_needs_no_change_goes_upstream_as_the_very_same_bytes() {
         b" {\"messages\" : [ {\"role\":\"user\",\"content\":\"\\u0068i\"} ],\n \"x\":1.50, \"model\":\"a\\/b\",\"temperature\":1e0 }\n",
     );
     let request = ChatRequest::read(body.clone()).expect("valid");
-    let upstream = request.upstream_body(None);
+    let upstream = request.upstream_body(&request.model, None);
     assert_eq!(request.model, "a/b");
     assert_eq!((upstream.as_ptr(), upstream.len()), (body.as_ptr(), body.len()));
 }
@@ -43,7 +43,7 @@ fn a_stream_asks_for_usage_whatever_the_client_said_of_it() {
     }
     let asked = with(r#""stream":true,"stream_options":{"include_usage":true}"#);
     assert!(asked.include_usage);
-    assert_eq!(asked.upstream_body(None), asked.body);
+    assert_eq!(asked.upstream_body(&asked.model, None), asked.body);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn what_is_said_to_us_stays_with_us() {
     assert_eq!(sent(&request, None), json!({"model": "m", "messages": messages, "user": "u"}));
     // OpenRouter's own fields of the same names go on to it.
     let theirs = with(r#""provider":{"order":["x"]},"session_id":"s""#);
-    assert_eq!(theirs.upstream_body(None), theirs.body);
+    assert_eq!(theirs.upstream_body(&theirs.model, None), theirs.body);
 }
 
 #[test]
@@ -239,7 +239,7 @@ proptest! {
         if stream {
             expected.push(r#""stream_options":{"include_usage":true}"#.to_owned());
         }
-        let upstream = request.upstream_body(limit);
+        let upstream = request.upstream_body(&request.model, limit);
         prop_assert_eq!(std::str::from_utf8(&upstream).expect("UTF-8"), format!("{{{}}}", expected.join(",")));
         prop_assert!(serde_json::from_slice::<Value>(&upstream).is_ok());
     }
