@@ -1,6 +1,7 @@
 //! The supervised actors. No HTTP, no SQL, no network: what is outside comes in through [`ports`].
 
 pub mod activity;
+pub mod attempts;
 pub mod catalog;
 pub mod identity;
 pub mod journal;
