@@ -5,6 +5,7 @@ use super::bill::Bill;
 use super::claim::Claim;
 use super::estimate::Quote;
 use super::note;
+use super::portkey;
 use super::refusal;
 use super::request::{ChatRequest, Limit};
 use super::route::Offer;
@@ -109,7 +110,7 @@ impl Job {
         for offer in &self.offers {
             let Some(gateway) = self.gateways.get(offer.gateway) else { continue };
             let body = self.request.upstream_body(&offer.upstream_id, limit);
-            match gateway.complete(permit, self.upstream_call(offer.gateway, body)).await {
+            match gateway.complete(permit, self.upstream_call(offer, body)).await {
                 Ok(answer) => return Ok((offer.clone(), answer)),
                 Err(error) => {
                     let goes_on = may_fall_back(&error);
@@ -125,15 +126,11 @@ impl Job {
         }))
     }
 
-    fn upstream_call(&self, gateway: GatewayId, body: Bytes) -> UpstreamCall {
-        let mut headers = Vec::new();
-        if gateway == GatewayId::Portkey {
-            let of_request = [
-                ("x-portkey-provider", &self.request.portkey_provider),
-                ("x-portkey-virtual-key", &self.request.portkey_virtual_key),
-            ];
-            headers.extend(of_request.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
-        }
+    fn upstream_call(&self, offer: &Offer, body: Bytes) -> UpstreamCall {
+        let headers = match offer.gateway {
+            GatewayId::Portkey => portkey::headers(&self.request, &offer.upstream_id),
+            _ => Vec::new(),
+        };
         UpstreamCall { body, streamed: self.request.stream, generation_id: self.generation.as_str().to_owned(), headers }
     }
 

@@ -19,6 +19,7 @@ mod job;
 mod note;
 mod outlet;
 mod plain;
+mod portkey;
 mod refusal;
 mod relay;
 mod request;

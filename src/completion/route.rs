@@ -47,7 +47,11 @@ pub fn offers(request: &ChatRequest, catalog: &CatalogSnapshot) -> Result<Vec<Of
     let candidates = catalog.candidates(&request.model).iter().map(|entry| Offer::of(entry));
     let mut offers: Vec<Offer> = candidates.filter(|offer| wanted.is_none_or(|wanted| wanted == offer.gateway)).collect();
     if offers.is_empty() && wanted == Some(GatewayId::Portkey) {
-        offers.extend(elsewhere(request, catalog).map(|entry| Offer { gateway: GatewayId::Portkey, ..Offer::of(entry) }));
+        offers.extend(elsewhere(request, catalog).map(|entry| Offer {
+            gateway: GatewayId::Portkey,
+            upstream_id: request.model.as_str().into(),
+            ..Offer::of(entry)
+        }));
     }
     if offers.is_empty() {
         return Err(no_model(&request.model));
