@@ -35,7 +35,7 @@ impl Writer {
             // A panic costs its batch, not the writer.
             // Mutant: without the catch `a_panic_costs_its_batch_and_nothing_else` is red.
             let landing = AssertUnwindSafe(self.land(&rows, &stop)).catch_unwind().await;
-            if landing != Ok(true) {
+            if !matches!(landing, Ok(true)) {
                 tracing::warn!(rows = rows.len(), "failed attempts are not recorded");
                 let lost = u64::try_from(rows.len()).unwrap_or(u64::MAX);
                 metrics::counter!("tollgate_failed_attempts_dropped_total").increment(lost);

@@ -155,15 +155,16 @@ impl Pass {
         self.probe.is_any()
     }
 
-    /// The answer is good, or what is wrong with it is the caller's fault.
-    pub fn succeeded(mut self, model: &str) {
+    /// The answer is good, or what is wrong with it is the caller's fault. A probe has ended with it; what is said later of the
+    /// same answer counts as of any other.
+    pub fn succeeded(&mut self, model: &str) {
         let probe = std::mem::take(&mut self.probe);
         if let Some(gateway) = self.shared.gateway(self.gateway) {
             gateway.succeeded(model, probe);
         }
     }
 
-    pub fn failed(mut self, model: &str, failure: Failure, now: Instant) {
+    pub fn failed(&mut self, model: &str, failure: Failure, now: Instant) {
         let probe = std::mem::take(&mut self.probe);
         if let Some(gateway) = self.shared.gateway(self.gateway) {
             gateway.failed(model, failure, probe, now);

@@ -83,7 +83,7 @@ fn a_rest_ends_with_a_probe_that_goes_well() {
         for _ in 0..FAILURES {
             fail(&upstreams, ONE, "a", failure, time.at(0));
         }
-        let probe = upstreams.admit(ONE, "a", time.at(5_000)).unwrap();
+        let mut probe = upstreams.admit(ONE, "a", time.at(5_000)).unwrap();
         assert!(probe.is_probe());
         assert!(upstreams.admit(ONE, "a", time.at(5_000)).is_err());
         probe.succeeded("a");
@@ -103,7 +103,7 @@ fn a_probe_that_ends_without_a_word_makes_room_for_another() {
         drop(probe);
         // It ended at the machine's time.
         let later = Instant::now() + REST;
-        let probe = upstreams.admit(ONE, "a", later).unwrap();
+        let mut probe = upstreams.admit(ONE, "a", later).unwrap();
         assert!(probe.is_probe());
         probe.succeeded("a");
     }
@@ -117,7 +117,7 @@ fn what_ends_after_the_breaker_has_opened_changes_nothing() {
     for _ in 0..FAILURES {
         fail(&upstreams, ONE, "a", Failure::Gateway, time.at(0));
     }
-    for (n, pass) in early.into_iter().enumerate() {
+    for (n, mut pass) in early.into_iter().enumerate() {
         if n % 2 == 0 { pass.succeeded("a") } else { pass.failed("a", Failure::Gateway, time.at(3_000)) }
     }
     assert!(upstreams.admit(ONE, "a", time.at(4_999)).is_err());
@@ -142,7 +142,7 @@ fn one_of_a_thousand_threads_is_the_probe() {
             threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
         });
         assert_eq!(passes.len(), 1, "{failure:?}");
-        passes.into_iter().for_each(|pass| pass.succeeded("a"));
+        passes.into_iter().for_each(|mut pass| pass.succeeded("a"));
     }
 }
 
