@@ -94,7 +94,7 @@ mod tests {
         Offer {
             gateway: GatewayId::OpenRouter,
             name: None,
-                upstream_id: "m".into(),
+            upstream_id: "m".into(),
             prices: prices.into(),
             context_length: 0,
             max_completion_tokens: None,

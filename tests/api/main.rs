@@ -33,6 +33,8 @@ mod principal;
 #[cfg(test)]
 mod register;
 #[cfg(test)]
+mod routing;
+#[cfg(test)]
 mod shutdown;
 #[cfg(test)]
 mod transactions;

@@ -39,11 +39,7 @@ impl Slot {
 
     /// One more in that second.
     const fn counted(self, second: u32) -> Self {
-        if self.second == second {
-            Self { second, count: self.count.saturating_add(1) }
-        } else {
-            Self { second, count: 1 }
-        }
+        if self.second == second { Self { second, count: self.count.saturating_add(1) } } else { Self { second, count: 1 } }
     }
 
     /// What of it lies in the window that ends with that second.
@@ -68,8 +64,7 @@ impl Budget {
 
     pub fn take(&self, now: Instant) -> bool {
         let second = self.second(now);
-        let calls: u64 =
-            self.calls.iter().map(|slot| Slot::unpack(slot.load(Ordering::Relaxed)).in_window(second)).sum();
+        let calls: u64 = self.calls.iter().map(|slot| Slot::unpack(slot.load(Ordering::Relaxed)).in_window(second)).sum();
         let allowed = calls * self.percent / 100 + self.per_second * u64::from(WINDOW_SECONDS);
         let mut retries = self.retries.lock().unwrap_or_else(PoisonError::into_inner);
         let taken: u64 = retries.iter().map(|slot| slot.in_window(second)).sum();

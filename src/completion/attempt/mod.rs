@@ -205,7 +205,8 @@ impl<'a> Attempts<'a> {
             self.refusal = Some(refusal);
         }
         let settings = &self.job.services.settings;
-        let is_too_late = *error == GatewayError::Timeout(Phase::FirstByte) && now + settings.timeouts.first_byte > self.deadline();
+        let is_too_late =
+            *error == GatewayError::Timeout(Phase::FirstByte) && now + settings.timeouts.first_byte > self.deadline();
         if verdict.next == Next::Nobody || is_too_late {
             return Err(self.give_up());
         }

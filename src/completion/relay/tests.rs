@@ -99,8 +99,7 @@ fn what_is_not_the_providers_count_is_shown_as_it_is_charged() {
 
 #[test]
 fn an_end_without_done_is_whole_only_when_every_choice_is_finished() {
-    let ended =
-        |choices: i64, stream: &str| matches!(relayed(&mut Relay::new(false, choices), stream).1, Progress::Done);
+    let ended = |choices: i64, stream: &str| matches!(relayed(&mut Relay::new(false, choices), stream).1, Progress::Done);
     let finished = events([chunk("a").as_str(), LAST]);
     assert!(ended(1, &finished));
     assert!(!ended(2, &finished));

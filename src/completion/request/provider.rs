@@ -78,7 +78,8 @@ impl Wishes {
             (!theirs.is_empty()).then_some(theirs)
         };
         let rest = Self { order: theirs(&self.order), only: theirs(&self.only), ignore: theirs(&self.ignore), ..self.clone() };
-        let count = |wishes: &Self| [&wishes.order, &wishes.only, &wishes.ignore].into_iter().flatten().map(Vec::len).sum::<usize>();
+        let count =
+            |wishes: &Self| [&wishes.order, &wishes.only, &wishes.ignore].into_iter().flatten().map(Vec::len).sum::<usize>();
         if count(&rest) == count(self) {
             return ForOpenRouter::AsItStands;
         }

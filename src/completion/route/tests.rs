@@ -25,7 +25,13 @@ fn catalog(models: &[(GatewayId, &str, i64)]) -> CatalogSnapshot {
 }
 
 fn house() -> CatalogSnapshot {
-    catalog(&[(OpenRouter, "a/m", 3), (Glama, "a/m", 1), (Chutes, "A/M", 2), (OpenRouter, "b/n", 1), (Portkey, "@openai/gpt-4o", 9)])
+    catalog(&[
+        (OpenRouter, "a/m", 3),
+        (Glama, "a/m", 1),
+        (Chutes, "A/M", 2),
+        (OpenRouter, "b/n", 1),
+        (Portkey, "@openai/gpt-4o", 9),
+    ])
 }
 
 fn request(model: &str, fields: &Value) -> ChatRequest {
@@ -75,7 +81,10 @@ fn a_name_of_ours_in_openrouters_preferences_is_for_us() {
 #[test]
 fn openrouter_gets_its_own_preferences_untouched_and_none_of_ours() {
     for (wishes, theirs) in [
-        (json!({"order": ["azure", "openai"], "sort": "throughput"}), json!({"order": ["azure", "openai"], "sort": "throughput"})),
+        (
+            json!({"order": ["azure", "openai"], "sort": "throughput"}),
+            json!({"order": ["azure", "openai"], "sort": "throughput"}),
+        ),
         (json!({"order": ["glama", "azure"], "zdr": true}), json!({"order": ["azure"], "zdr": true})),
         (json!({"order": ["glama"], "only": ["openrouter"]}), Value::Null),
         (json!({"ignore": ["chutes", "azure"], "allow_fallbacks": true}), json!({"ignore": ["azure"], "allow_fallbacks": true})),

@@ -18,16 +18,15 @@ pub fn ours(groups: &[Vec<Offer>]) -> Vec<GatewayId> {
 /// Of one model's offers those that are allowed, in the wished order.
 pub fn choose(wishes: &Wishes, mut group: Vec<Offer>, ours: &[GatewayId]) -> Vec<Offer> {
     // For whom a name stands.
-    let meant = |name: &String| {
-        GatewayId::parse(name).filter(|gateway| ours.contains(gateway)).unwrap_or(GatewayId::OpenRouter)
-    };
+    let meant = |name: &String| GatewayId::parse(name).filter(|gateway| ours.contains(gateway)).unwrap_or(GatewayId::OpenRouter);
     let order: Vec<GatewayId> = wishes.order.iter().flatten().map(meant).collect();
     let only: Vec<GatewayId> = wishes.only.iter().flatten().map(meant).collect();
     // An ignored provider of OpenRouter's is no reason to ignore OpenRouter.
     let ignored = |offer: &Offer| wishes.ignore.iter().flatten().any(|name| GatewayId::parse(name) == Some(offer.gateway));
     let heeds_demands = |offer: &Offer| offer.gateway == GatewayId::OpenRouter || order.contains(&offer.gateway);
     group.retain(|offer| {
-        let is_allowed = if only.is_empty() { wishes.demands.is_empty() || heeds_demands(offer) } else { only.contains(&offer.gateway) };
+        let is_allowed =
+            if only.is_empty() { wishes.demands.is_empty() || heeds_demands(offer) } else { only.contains(&offer.gateway) };
         is_allowed && !ignored(offer)
     });
     if wishes.is_by_price() {

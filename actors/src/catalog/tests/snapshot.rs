@@ -149,7 +149,10 @@ fn a_variant_is_no_stand_in_for_what_it_varies() {
         model
     };
     let snapshot = snapshot(&[
-        list(GatewayId::OpenRouter, vec![variant(GatewayId::OpenRouter, "meta/llama"), variant(GatewayId::OpenRouter, "meta/llama:free")]),
+        list(
+            GatewayId::OpenRouter,
+            vec![variant(GatewayId::OpenRouter, "meta/llama"), variant(GatewayId::OpenRouter, "meta/llama:free")],
+        ),
         list(GatewayId::Glama, vec![variant(GatewayId::Glama, "meta/llama:free")]),
     ]);
     assert_eq!(gateways(snapshot.resolve("meta/llama")), [GatewayId::OpenRouter]);
