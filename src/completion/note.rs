@@ -1,6 +1,7 @@
 //! What is remembered of a call: counters for the operator, a line for the user's activity page.
 
 use super::job::Job;
+use super::route::Offer;
 use super::settle::{Charge, Ending, Received};
 use serde::Serialize;
 use std::time::Duration;
@@ -54,10 +55,11 @@ struct Details<'a> {
     generation_id: &'a str,
 }
 
-pub(super) fn activity(job: &Job, received: &Received, charge: &Charge, latency: Duration) -> ActivityRow {
+pub(super) fn activity(job: &Job, offer: &Offer, received: &Received, charge: &Charge, latency: Duration) -> ActivityRow {
+    let model = offer.name(&job.request);
     let details = Details {
-        model: &job.request.model,
-        provider: provider_of(&job.request.model),
+        model,
+        provider: provider_of(model),
         tokens_used: charge.usage.total(),
         prompt_tokens: charge.usage.prompt,
         completion_tokens: charge.usage.completion,

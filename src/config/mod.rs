@@ -13,6 +13,7 @@ mod server;
 mod telemetry;
 mod timeouts;
 mod trial;
+mod upstreams;
 
 pub use database::DatabaseSettings;
 pub use gateways::{GatewaySettings, GatewaysSettings};
@@ -24,6 +25,7 @@ pub use server::{CorsOrigins, ServerSettings};
 pub use telemetry::{LogFormat, TelemetrySettings};
 pub use timeouts::TimeoutSettings;
 pub use trial::TrialSettings;
+pub use upstreams::UpstreamSettings;
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -36,6 +38,7 @@ pub struct Settings {
     pub money: MoneySettings,
     pub trial: TrialSettings,
     pub timeouts: TimeoutSettings,
+    pub upstreams: UpstreamSettings,
     pub telemetry: TelemetrySettings,
 }
 
@@ -55,6 +58,7 @@ impl Settings {
             money: MoneySettings::read(&env)?,
             trial: TrialSettings::read(&env)?,
             timeouts: TimeoutSettings::read(&env)?,
+            upstreams: UpstreamSettings::read(&env)?,
             telemetry: TelemetrySettings::read(&env)?,
         })
     }

@@ -43,6 +43,8 @@ mod providers;
 #[cfg(test)]
 mod register;
 #[cfg(test)]
+mod routing;
+#[cfg(test)]
 mod shutdown;
 #[cfg(test)]
 mod transactions;
