@@ -7,6 +7,7 @@ use tollgate_actors::ActorsOptions;
 use tollgate_actors::catalog::CatalogOptions;
 use tollgate_actors::identity::keys::Peppers;
 use tollgate_actors::identity::{IdentityOptions, RateLimits, TrialTerms};
+use tollgate_actors::upkeep::Retention;
 
 /// What upstreams are told of us, beside `PUBLIC_URL`.
 const SITE_NAME: &str = "Tollgate";
@@ -41,9 +42,14 @@ impl Settings {
         Ok(ActorsOptions {
             identity: self.identity_options()?,
             catalog: CatalogOptions::new(self.money.default_price),
+            retention: self.retention(),
             instance,
             data_dir: self.server.data_dir.clone(),
         })
+    }
+
+    pub const fn retention(&self) -> Retention {
+        Retention { activity_days: self.retention.activity_days, unpaid_hold_days: self.retention.unpaid_hold_days }
     }
 
     fn identity_options(&self) -> anyhow::Result<IdentityOptions> {

@@ -8,6 +8,7 @@ mod gateways;
 mod limits;
 mod money;
 mod reader;
+mod retention;
 mod secrets;
 mod server;
 mod telemetry;
@@ -19,6 +20,7 @@ pub use gateways::{GatewaySettings, GatewaysSettings};
 pub use limits::{LimitSettings, RateLimitDefaults};
 pub use money::MoneySettings;
 pub use reader::{ConfigError, Reader};
+pub use retention::RetentionSettings;
 pub use secrets::SecretSettings;
 pub use server::{CorsOrigins, ServerSettings};
 pub use telemetry::{LogFormat, TelemetrySettings};
@@ -35,6 +37,7 @@ pub struct Settings {
     pub limits: LimitSettings,
     pub money: MoneySettings,
     pub trial: TrialSettings,
+    pub retention: RetentionSettings,
     pub timeouts: TimeoutSettings,
     pub telemetry: TelemetrySettings,
 }
@@ -54,6 +57,7 @@ impl Settings {
             limits: LimitSettings::read(&env)?,
             money: MoneySettings::read(&env)?,
             trial: TrialSettings::read(&env)?,
+            retention: RetentionSettings::read(&env)?,
             timeouts: TimeoutSettings::read(&env)?,
             telemetry: TelemetrySettings::read(&env)?,
         })

@@ -1,6 +1,7 @@
 //! All routes. Each carries its description: what is listed here is in `/openapi.json`.
 
-use super::{admin, api_keys, balance, chat_completions, docs, health, metrics, models, openapi, register, root, transactions};
+use super::{activity, admin, api_keys, balance, chat_completions, credits, docs, environment_usage, generation, health, key};
+use super::{metrics, models, monitor, openapi, register, root, transactions};
 use actix_web::web;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -8,6 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 pub fn all(config: &mut ServiceConfig<'_>) {
     house(config);
     users(config);
+    usage(config);
     operator(config);
     catalogue(config);
 }
@@ -42,7 +44,21 @@ fn users(config: &mut ServiceConfig<'_>) {
         .service(api_keys::create_api_key)
         .service(api_keys::list_api_keys)
         .service(api_keys::delete_api_key)
-        .service(balance::balance)
+        .service(balance::balance);
+}
+
+/// For those who call: what they did and what it cost.
+fn usage(config: &mut ServiceConfig<'_>) {
+    config
+        .service(activity::activity_log)
+        .service(activity::api_activity_log)
+        .service(activity::activity_stats)
+        .service(activity::api_activity_stats)
+        .service(generation::generation)
+        .service(key::current_key)
+        .service(credits::credits)
+        .service(monitor::monitor)
+        .service(environment_usage::environment_usage)
         .service(transactions::credit_transactions);
 }
 

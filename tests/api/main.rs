@@ -5,6 +5,8 @@
 mod support;
 
 #[cfg(test)]
+mod activity;
+#[cfg(test)]
 mod admin;
 #[cfg(test)]
 mod api_keys;
@@ -21,9 +23,13 @@ mod errors;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod generation;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod identity;
+#[cfg(test)]
+mod key_and_credits;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
@@ -36,3 +42,5 @@ mod register;
 mod shutdown;
 #[cfg(test)]
 mod transactions;
+#[cfg(test)]
+mod upkeep;
