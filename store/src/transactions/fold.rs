@@ -86,7 +86,7 @@ async fn add(
     (after, last): (i64, i64),
     (first_at, last_at): (DateTime<Utc>, DateTime<Utc>),
 ) -> Result<(), StoreError> {
-    // The rows are found by their time: a plan made while history was short would read all of it.
+    // The times leave out whole months; a plan made while history was short would read all of this one.
     connection.batch_execute("SET LOCAL enable_seqscan = off").await?;
     // Sorted, so that the folds of two slots don't wait for each other's accounts.
     diesel::sql_query(
