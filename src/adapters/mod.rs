@@ -2,11 +2,12 @@
 
 pub mod client;
 pub mod gateways;
-pub mod openrouter;
 pub mod settings;
 
 mod answer;
+mod dialects;
 mod fault;
+mod gateway;
 mod openai_compatible;
 mod price_text;
 mod providers;

@@ -3,10 +3,9 @@
 use super::answer::{PLAIN_BYTES_MAX, accept, accept_status, media_type, refuse_encoding};
 use super::fault::gateway_error;
 use super::upstream_body::{Deadlines, UpstreamBody};
-use super::{AdapterError, GatewaySettings, TimeoutSettings};
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use super::{AdapterError, TimeoutSettings};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request, Response, Url};
-use secrecy::ExposeSecret;
 use std::sync::Arc;
 use tokio::time::timeout_at;
 use tollgate_actors::ports::{Clock, GatewayError, UpstreamAnswer, UpstreamCall};
@@ -26,24 +25,19 @@ pub struct OpenAiCompatible {
 }
 
 impl OpenAiCompatible {
-    /// The key goes as a bearer token; `further` headers go with every request.
+    /// `headers`, the key's among them, go with every request.
     ///
     /// # Errors
-    /// A base URL that is none, or a key that can't stand in a header.
+    /// A base URL that is none.
     pub fn new(
-        settings: &GatewaySettings,
-        further: HeaderMap,
+        base: &str,
+        mut headers: HeaderMap,
         client: Client,
         timeouts: TimeoutSettings,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, AdapterError> {
-        let base = base_url(&settings.base_url)?;
+        let base = base_url(base)?;
         let join = |path: &str| base.join(path).map_err(|error| wrong("base URL", &error));
-        let mut headers = further;
-        let mut bearer = HeaderValue::try_from(format!("Bearer {}", settings.api_key.expose_secret()))
-            .map_err(|_| wrong("API key", &"a character that can't stand in a header"))?;
-        bearer.set_sensitive(true);
-        headers.insert(AUTHORIZATION, bearer);
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         Ok(Self { chat_url: join("chat/completions")?, models_url: join("models")?, client, headers, timeouts, clock })
     }

@@ -1,6 +1,7 @@
 //! What is remembered of a call: counters for the operator, a line for the user's activity page.
 
 use super::job::Job;
+use super::route::Offer;
 use super::settle::{Charge, Ending, Received};
 use serde::Serialize;
 use std::time::Duration;
@@ -54,10 +55,11 @@ struct Details<'a> {
     generation_id: &'a str,
 }
 
-pub(super) fn activity(job: &Job, received: &Received, charge: &Charge, latency: Duration) -> ActivityRow {
-    let provider = provider_of(&job.request.model);
+pub(super) fn activity(job: &Job, offer: &Offer, received: &Received, charge: &Charge, latency: Duration) -> ActivityRow {
+    let model = offer.name(&job.request);
+    let provider = provider_of(model);
     let details = Details {
-        model: &job.request.model,
+        model,
         provider,
         tokens_used: charge.usage.total(),
         prompt_tokens: charge.usage.prompt,
@@ -74,7 +76,7 @@ pub(super) fn activity(job: &Job, received: &Received, charge: &Charge, latency:
     ActivityRow {
         user: job.caller.user,
         action: CHAT_COMPLETION.into(),
-        model: job.request.model.clone(),
+        model: model.to_owned(),
         provider: provider.into(),
         details: serde_json::to_string(&details).unwrap_or_else(|_| "{}".to_owned()),
         at: job.services.clock.now(),

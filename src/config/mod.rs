@@ -14,6 +14,7 @@ mod server;
 mod telemetry;
 mod timeouts;
 mod trial;
+mod upstreams;
 
 pub use database::DatabaseSettings;
 pub use gateways::{GatewaySettings, GatewaysSettings};
@@ -26,6 +27,7 @@ pub use server::{CorsOrigins, ServerSettings};
 pub use telemetry::{LogFormat, TelemetrySettings};
 pub use timeouts::TimeoutSettings;
 pub use trial::TrialSettings;
+pub use upstreams::UpstreamSettings;
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -39,6 +41,7 @@ pub struct Settings {
     pub trial: TrialSettings,
     pub retention: RetentionSettings,
     pub timeouts: TimeoutSettings,
+    pub upstreams: UpstreamSettings,
     pub telemetry: TelemetrySettings,
 }
 
@@ -59,6 +62,7 @@ impl Settings {
             trial: TrialSettings::read(&env)?,
             retention: RetentionSettings::read(&env)?,
             timeouts: TimeoutSettings::read(&env)?,
+            upstreams: UpstreamSettings::read(&env)?,
             telemetry: TelemetrySettings::read(&env)?,
         })
     }

@@ -9,6 +9,7 @@ use actix_web::{get, web};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tollgate_domain::{GenerationId, Nanos};
+use tollgate_store::failed_attempts::{self, FailedAttempt};
 use tollgate_store::generations::{self, Generation};
 use utoipa::{IntoParams, ToSchema};
 
@@ -114,7 +115,8 @@ pub async fn generation(
     let unknown = || ApiError::not_found(format!("Generation {} not found", shown(&query.id))).with_param("id");
     let hold = GenerationId::parse(&query.id).ok_or_else(unknown)?;
     let found = generations::find(&services.store, principal.0.user, hold).await?.ok_or_else(unknown)?;
-    Ok(web::Json(GenerationResponse { data: GenerationData::of(GenerationId::of(hold), found) }))
+    let failed = failed_attempts::of_generation(&services.store, principal.0.user, hold).await?;
+    Ok(web::Json(GenerationResponse { data: GenerationData::of(GenerationId::of(hold), found, &failed) }))
 }
 
 /// Ids are short; a long text that is none is not sent back.
@@ -126,7 +128,7 @@ fn shown(id: &str) -> String {
 const OWN_REASONS: [&str; 3] = ["unknown", "error", "client_gone"];
 
 impl GenerationData {
-    fn of(id: GenerationId, call: Generation) -> Self {
+    fn of(id: GenerationId, call: Generation, failed: &[FailedAttempt]) -> Self {
         let reason = call.finish_reason.as_str();
         let native = (!OWN_REASONS.contains(&reason)).then(|| call.finish_reason.clone());
         let latency = i64::from(call.latency_ms);
@@ -160,15 +162,7 @@ impl GenerationData {
             origin: String::new(),
             is_byok: false,
             router: None,
-            provider_responses: vec![ProviderResponse {
-                id: None,
-                endpoint_id: None,
-                model_permaslug: call.model.clone(),
-                provider_name: call.gateway.clone(),
-                status: Some(200),
-                latency,
-                is_byok: false,
-            }],
+            provider_responses: provider_responses(&call, failed),
             external_user: None,
             session_id: None,
             request_id: None,
@@ -178,4 +172,23 @@ impl GenerationData {
             provider_name: call.gateway,
         }
     }
+}
+
+/// Of the one that answered, the time is what the others have left of the whole.
+fn provider_responses(call: &Generation, failed: &[FailedAttempt]) -> Vec<ProviderResponse> {
+    let response = |gateway: &str, model: &str, status: Option<i64>, latency: i64| ProviderResponse {
+        id: None,
+        endpoint_id: None,
+        model_permaslug: model.to_owned(),
+        provider_name: gateway.to_owned(),
+        status,
+        latency,
+        is_byok: false,
+    };
+    let lost: i64 = failed.iter().map(|attempt| i64::from(attempt.latency_ms)).sum();
+    let answered = response(&call.gateway, &call.model, Some(200), i64::from(call.latency_ms).saturating_sub(lost).max(0));
+    let of_failed = |attempt: &FailedAttempt| {
+        response(&attempt.gateway, &attempt.model, attempt.status.map(i64::from), attempt.latency_ms.into())
+    };
+    failed.iter().map(of_failed).chain([answered]).collect()
 }

@@ -8,6 +8,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod catalog;
 pub mod error;
+pub mod failed_attempts;
 pub mod generations;
 pub mod health;
 pub mod idempotency;

@@ -108,6 +108,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    failed_attempts (generation_id, ordinal) {
+        generation_id -> Uuid,
+        ordinal -> Int2,
+        user_id -> Int8,
+        gateway -> Text,
+        model -> Text,
+        kind -> Text,
+        status -> Nullable<Int2>,
+        latency_ms -> Int4,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     holds (id) {
         id -> Uuid,
         account_id -> Int8,
@@ -336,6 +350,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     api_key_audit_logs,
     api_keys,
     catalog_snapshots,
+    failed_attempts,
     holds,
     idempotency_keys,
     identity_changes,

@@ -1,9 +1,9 @@
 //! `GET /v1/generation`.
 
 use crate::support::money::nanos;
-use crate::support::{self, Reply, TestApp, TestUser};
+use crate::support::{self, Reply, TestApp, TestUser, eventually};
 use serde_json::{Map, Value, json};
-use tollgate_sim::provider::Behaviour;
+use tollgate_sim::provider::{Behaviour, Provider, ProviderOptions};
 
 /// What we don't know; `null`, as OpenRouter's clients want to have it.
 const UNKNOWN: [&str; 16] = [
@@ -130,4 +130,29 @@ async fn a_generation_is_found_among_many_without_reading_them() {
         .filter_map(|line| line.trim().strip_prefix("\"Rows Removed by Filter\": ")?.trim_end_matches(',').parse().ok())
         .collect();
     assert!(removed.iter().all(|rows| *rows < 100), "{plan}");
+}
+
+#[actix_web::test]
+async fn every_attempt_is_told_and_the_one_that_answered_last() {
+    let second = Provider::start(ProviderOptions::default()).await.unwrap();
+    let gateway = [("FEATHERLESS_API_KEY", "sim-key"), ("FEATHERLESS_BASE_URL", &second.base_url())];
+    let app = support::app_with(&gateway.map(|(name, value)| (name, value as &str))).await;
+    let user = app.register_user().await;
+    app.sim.set_default(Behaviour::parse("503").unwrap());
+    let answer = call(&app, &user, false).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let id = answer.header("x-generation-id");
+    // Attempts are written behind the call's back.
+    let data = eventually("the attempts are there", async || {
+        let data = generation(&app, &user, id).await.json()["data"].take();
+        Some(data).filter(|data| data["provider_responses"].as_array().unwrap().len() > 1)
+    })
+    .await;
+    let responses = data["provider_responses"].as_array().unwrap();
+    let (answered, failed) = responses.split_last().unwrap();
+    assert!(failed.iter().all(|attempt| attempt["provider_name"] == "openrouter" && attempt["status"] == 503), "{failed:?}");
+    assert_eq!((&answered["provider_name"], &answered["status"]), (&json!("featherless"), &json!(200)));
+    assert_eq!((&data["provider_name"], &data["model"]), (&json!("featherless"), &json!("openai/gpt-4o-mini")));
+    let latencies: i64 = responses.iter().map(|attempt| attempt["latency"].as_i64().unwrap()).sum();
+    assert_eq!(data["latency"], latencies);
 }

@@ -5,7 +5,7 @@ use actix_web::test::TestRequest;
 use serde_json::{Value, json};
 use tollgate_actors::catalog::GatewayList;
 use tollgate_actors::ports::CatalogModel;
-use tollgate_domain::{GatewayId, PriceLines, PricePerMillion};
+use tollgate_domain::{GatewayId, PriceList, PricePerMillion};
 
 const DEFAULT: PricePerMillion = PricePerMillion(20_000_000_000);
 
@@ -13,7 +13,8 @@ fn listed(gateway: GatewayId, ids: &[&str]) -> GatewayList {
     let model = |id: &&str| CatalogModel {
         id: (*id).to_owned(),
         gateway,
-        prices: Some(PriceLines::flat(PricePerMillion(1_000_000_000))),
+        upstream_id: None,
+        prices: Some(PriceList::flat(PricePerMillion(1_000_000_000))),
         context_length: 8_192,
         max_completion_tokens: None,
         public: json!({"id": id, "name": "\"quoted\" \u{1F600}", "pricing": {"prompt": null}, "provider_slug": id.split_once('/').map(|(slug, _)| slug)}),

@@ -4,7 +4,7 @@ use crate::catalog::{CatalogEntry, CatalogSnapshot, GatewayList};
 use crate::ports::CatalogModel;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tollgate_domain::{GatewayId, PriceLines, PricePerMillion};
+use tollgate_domain::{GatewayId, PriceLines, PriceList, PricePerMillion};
 
 const DEFAULT: PricePerMillion = PricePerMillion(20_000_000_000);
 
@@ -34,7 +34,7 @@ fn with_prices(prices: PriceLines) -> Arc<CatalogEntry> {
 #[test]
 fn a_model_is_found_by_its_exact_id() {
     let snapshot = snapshot(&[openrouter(&[("openai/gpt-4o", Some(flat(5))), ("a/b/c:free", Some(flat(0)))])]);
-    assert_eq!(snapshot.find("openai/gpt-4o").unwrap().charged, flat(5));
+    assert_eq!(snapshot.find("openai/gpt-4o").unwrap().charged, flat(5).into());
     assert_eq!(&*snapshot.find("a/b/c:free").unwrap().id, "a/b/c:free");
     for unknown in ["", "openai", "OpenAI/gpt-4o", "openai/gpt-4o "] {
         assert!(snapshot.find(unknown).is_none(), "{unknown:?}");
@@ -47,7 +47,7 @@ fn a_price_of_zero_is_free_and_an_unknown_one_is_the_default() {
     let [free, unknown] = ["free", "unknown"].map(|id| Arc::clone(snapshot.find(id).unwrap()));
     assert!(free.charged.is_free() && free.prices.is_some());
     // Mutant: charging PriceLines::default() for an unknown price gives it away, and this is red.
-    assert_eq!((unknown.prices, unknown.charged), (None, PriceLines::flat(DEFAULT)));
+    assert_eq!((&unknown.prices, &unknown.charged), (&None, &PriceList::flat(DEFAULT)));
     assert_eq!(json_of(&free)["charged_pricing"]["prompt"], "0");
     assert_eq!(
         json_of(&unknown)["charged_pricing"],
@@ -68,7 +68,7 @@ fn an_absurd_price_is_unknown_whichever_line_it_stands_in() {
     ];
     for line in lines {
         let entry = with_prices(line);
-        assert_eq!((entry.prices, entry.charged, entry.absurd_price), (None, PriceLines::flat(DEFAULT), true), "{line:?}");
+        assert_eq!((&entry.prices, &entry.charged, entry.absurd_price), (&None, &PriceList::flat(DEFAULT), true), "{line:?}");
     }
     assert!(!with_prices(PriceLines::flat(PricePerMillion::SANE_MAX)).absurd_price);
 }
@@ -107,6 +107,59 @@ fn the_first_gateway_in_order_is_tried_first_whoever_answered_first() {
     assert_eq!(snapshot.find("m").unwrap().gateway, GatewayId::OpenRouter);
 }
 
+fn gateways(entries: &[Arc<CatalogEntry>]) -> Vec<GatewayId> {
+    entries.iter().map(|entry| entry.gateway).collect()
+}
+
+#[test]
+fn the_same_model_at_another_gateway_stands_behind_the_one_that_was_named() {
+    let named = |gateway, id: &str, upstream_id: Option<&str>, slug: Option<&str>| {
+        let mut model = model(gateway, id, Some(flat(1)));
+        model.upstream_id = upstream_id.map(str::to_owned);
+        model.public["canonical_slug"] = json!(slug);
+        model
+    };
+    let snapshot = snapshot(&[
+        list(GatewayId::OpenAi, vec![named(GatewayId::OpenAi, "openai/gpt-4o", Some("gpt-4o"), None)]),
+        list(GatewayId::Portkey, vec![named(GatewayId::Portkey, "@openai/GPT-4o", None, None)]),
+        list(GatewayId::Glama, vec![named(GatewayId::Glama, "glama/omni", None, Some("openai/gpt-4o"))]),
+        openrouter(&[("openai/gpt-4o-mini", Some(flat(1)))]),
+    ]);
+    use GatewayId::{Glama, OpenAi, Portkey};
+    for (name, expected) in [
+        ("openai/gpt-4o", vec![OpenAi, Portkey, Glama]),
+        ("gpt-4o", vec![OpenAi, Portkey, Glama]),
+        ("glama/omni", vec![Glama, Portkey, OpenAi]),
+        // No exact id: by the canonical slug, in another case, without the `@`.
+        ("OpenAI/gpt-4o", vec![Portkey, Glama, OpenAi]),
+        ("@openai/gpt-4o", vec![Portkey, Glama, OpenAi]),
+        ("Glama/Omni", vec![Glama]),
+        ("openai/gpt-4", vec![]),
+        ("", vec![]),
+    ] {
+        assert_eq!(gateways(snapshot.resolve(name)), expected, "{name:?}");
+    }
+}
+
+#[test]
+fn a_variant_is_no_stand_in_for_what_it_varies() {
+    let variant = |gateway, id: &str| {
+        let mut model = model(gateway, id, Some(flat(1)));
+        model.public["canonical_slug"] = json!("meta/llama");
+        model
+    };
+    let snapshot = snapshot(&[
+        list(
+            GatewayId::OpenRouter,
+            vec![variant(GatewayId::OpenRouter, "meta/llama"), variant(GatewayId::OpenRouter, "meta/llama:free")],
+        ),
+        list(GatewayId::Glama, vec![variant(GatewayId::Glama, "meta/llama:free")]),
+    ]);
+    assert_eq!(gateways(snapshot.resolve("meta/llama")), [GatewayId::OpenRouter]);
+    assert_eq!(gateways(snapshot.resolve("meta/llama:free")), [GatewayId::OpenRouter, GatewayId::Glama]);
+    assert_eq!(gateways(snapshot.resolve("Meta/Llama:Free")), [GatewayId::OpenRouter, GatewayId::Glama]);
+}
+
 #[test]
 fn a_model_that_a_new_list_lacks_is_gone_and_other_gateways_keep_theirs() {
     let glama = list(GatewayId::Glama, vec![model(GatewayId::Glama, "g", Some(flat(2)))]);
@@ -128,7 +181,7 @@ fn a_model_without_a_price_is_charged_like_its_twin_at_openrouter() {
     for lists in [vec![&reference, &portkey], vec![&portkey, &reference]] {
         let snapshot = lists.iter().fold(CatalogSnapshot::default(), |snapshot, list| snapshot.with(list, DEFAULT));
         let entries = &snapshot.list(GatewayId::Portkey).unwrap().entries;
-        let charged: Vec<PriceLines> = entries.iter().map(|entry| entry.charged).collect();
+        let charged: Vec<PriceLines> = entries.iter().map(|entry| entry.charged.base).collect();
         // Mutant: without recharging the other lists in `with`, the second order is red.
         assert_eq!(charged, [flat(7), flat(7), flat(7), flat(7), PriceLines::flat(DEFAULT)]);
         assert!(entries.iter().all(|entry| entry.prices.is_none()));
@@ -139,7 +192,7 @@ fn a_model_without_a_price_is_charged_like_its_twin_at_openrouter() {
 fn a_price_that_openrouter_no_longer_states_falls_back_to_the_default() {
     let portkey = list(GatewayId::Portkey, vec![model(GatewayId::Portkey, "m", None)]);
     let priced = snapshot(&[openrouter(&[("m", Some(flat(7)))]), portkey]);
-    let charged = |snapshot: &CatalogSnapshot| snapshot.list(GatewayId::Portkey).unwrap().entries[0].charged;
+    let charged = |snapshot: &CatalogSnapshot| snapshot.list(GatewayId::Portkey).unwrap().entries[0].charged.base;
     assert_eq!(charged(&priced), flat(7));
     assert_eq!(charged(&priced.with(&openrouter(&[("other", Some(flat(1)))]), DEFAULT)), PriceLines::flat(DEFAULT));
 }
@@ -168,7 +221,7 @@ fn a_free_variant_is_a_model_of_its_own_and_no_price_for_others() {
     let merged: Vec<&str> = snapshot.merged().iter().map(|entry| &*entry.id).collect();
     assert_eq!(merged, ["a/b:free", "a/b"]);
     // Mutant: taking slugs of variants, too, gives the model away.
-    assert_eq!(snapshot.find("p/b").unwrap().charged, flat(7));
+    assert_eq!(snapshot.find("p/b").unwrap().charged, flat(7).into());
 }
 
 #[test]
@@ -181,7 +234,7 @@ fn a_list_holds_an_id_once_and_only_its_own_gateways_models() {
     ];
     let list = list(GatewayId::OpenRouter, models);
     assert_eq!(list.entries.len(), 1);
-    assert_eq!(list.entries[0].charged, flat(1));
+    assert_eq!(list.entries[0].charged, flat(1).into());
 }
 
 #[test]
