@@ -7,6 +7,7 @@ use tollgate_actors::ActorsOptions;
 use tollgate_actors::catalog::CatalogOptions;
 use tollgate_actors::identity::keys::Peppers;
 use tollgate_actors::identity::{IdentityOptions, RateLimits, TrialTerms};
+use tollgate_actors::upkeep::Retention;
 use tollgate_actors::upstreams::UpstreamOptions;
 
 /// What upstreams are told of us, beside `PUBLIC_URL`.
@@ -43,9 +44,14 @@ impl Settings {
             identity: self.identity_options()?,
             catalog: CatalogOptions::new(self.money.default_price),
             upstreams: self.upstream_options(),
+            retention: self.retention(),
             instance,
             data_dir: self.server.data_dir.clone(),
         })
+    }
+
+    pub const fn retention(&self) -> Retention {
+        Retention { activity_days: self.retention.activity_days, unpaid_hold_days: self.retention.unpaid_hold_days }
     }
 
     const fn upstream_options(&self) -> UpstreamOptions {

@@ -8,6 +8,7 @@ mod gateways;
 mod limits;
 mod money;
 mod reader;
+mod retention;
 mod secrets;
 mod server;
 mod telemetry;
@@ -20,6 +21,7 @@ pub use gateways::{GatewaySettings, GatewaysSettings};
 pub use limits::{LimitSettings, RateLimitDefaults};
 pub use money::MoneySettings;
 pub use reader::{ConfigError, Reader};
+pub use retention::RetentionSettings;
 pub use secrets::SecretSettings;
 pub use server::{CorsOrigins, ServerSettings};
 pub use telemetry::{LogFormat, TelemetrySettings};
@@ -37,6 +39,7 @@ pub struct Settings {
     pub limits: LimitSettings,
     pub money: MoneySettings,
     pub trial: TrialSettings,
+    pub retention: RetentionSettings,
     pub timeouts: TimeoutSettings,
     pub upstreams: UpstreamSettings,
     pub telemetry: TelemetrySettings,
@@ -57,6 +60,7 @@ impl Settings {
             limits: LimitSettings::read(&env)?,
             money: MoneySettings::read(&env)?,
             trial: TrialSettings::read(&env)?,
+            retention: RetentionSettings::read(&env)?,
             timeouts: TimeoutSettings::read(&env)?,
             upstreams: UpstreamSettings::read(&env)?,
             telemetry: TelemetrySettings::read(&env)?,
