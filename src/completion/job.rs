@@ -46,22 +46,22 @@ pub(super) struct Job {
 }
 
 /// A provider that has begun to answer, under a hold that is durable.
-pub(super) struct Opened {
+pub(super) struct Opened<'a> {
     pub ticket: ConfirmedTicket,
-    pub answered: Answered,
+    pub answered: Answered<'a>,
     /// Completion tokens for each choice, below what was asked for.
     pub limit: Option<i64>,
 }
 
 /// Who answered, or the last one's refusal.
-type Outcome = Result<Answered, ApiError>;
+type Outcome<'a> = Result<Answered<'a>, ApiError>;
 
 impl Job {
     /// Waits for the hold and calls the provider; both at once where the balance is far above the hold (decision 15).
     ///
     /// # Errors
     /// The hold was refused, or no provider answered. Nothing is charged.
-    pub async fn open(&self, ticket: Ticket, attempts: &mut Attempts<'_>) -> Result<Opened, ApiError> {
+    pub async fn open<'a>(&self, ticket: Ticket, attempts: &mut Attempts<'a>) -> Result<Opened<'a>, ApiError> {
         self.services.actors.upstreams.called(self.started);
         let (ticket, early) = match ticket.early_permit() {
             Some(permit) => self.confirm_while_calling(ticket, permit, attempts).await?,
@@ -76,12 +76,12 @@ impl Job {
     }
 
     /// A refused hold aborts the call.
-    async fn confirm_while_calling(
+    async fn confirm_while_calling<'a>(
         &self,
         ticket: Ticket,
         permit: CallPermit,
-        attempts: &mut Attempts<'_>,
-    ) -> Result<(ConfirmedTicket, Option<Outcome>), ApiError> {
+        attempts: &mut Attempts<'a>,
+    ) -> Result<(ConfirmedTicket, Option<Outcome<'a>>), ApiError> {
         let confirming = pin!(ticket.confirm());
         let calling = pin!(attempts.next(&permit, None));
         match select(confirming, calling).await {

@@ -27,7 +27,7 @@ pub(super) async fn run(mut job: Job, ticket: Ticket) -> Result<PlainAnswer, Api
         match whole(&mut answered.answer).await {
             Ok((body, received)) => {
                 answered.is_good();
-                break (answered.offer, body, received);
+                break (answered.offer().clone(), body, received);
             }
             Err(error) => answered = attempts.after(answered, &error, &ticket.permit(), limit).await?,
         }

@@ -48,26 +48,23 @@ pub(super) async fn run(job: Job, ticket: Ticket, mut head: HeadSender<StreamHea
             Passed::Gone => Outcome::Gone,
             Passed::Broken(error) => {
                 answered.broke();
-                Outcome::Failed(refusal::of_gateway(answered.offer.gateway, &error))
+                Outcome::Failed(refusal::of_gateway(answered.offer().gateway, &error))
             }
             // Nothing has been told yet: somebody else may do better.
             Passed::Nothing(error) => {
-                let offer = answered.offer.clone();
-                let permit = ticket.permit();
+                let (offer, permit) = (answered.offer(), ticket.permit());
                 let next = tokio::select! {
                     next = attempts.after(answered, &error, &permit, limit) => next,
-                    () = outlet.gone() => break (relay, Outcome::Gone, offer),
+                    () = outlet.gone() => break (relay, Outcome::Gone, offer.clone()),
                 };
                 match next {
-                    Ok(next) => {
-                        answered = next;
-                        continue;
-                    }
-                    Err(refusal) => break (relay, Outcome::Failed(refusal), offer),
+                    Ok(next) => answered = next,
+                    Err(refusal) => break (relay, Outcome::Failed(refusal), offer.clone()),
                 }
+                continue;
             }
         };
-        break (relay, outcome, answered.offer);
+        break (relay, outcome, answered.offer().clone());
     };
     close(job, ticket, offer, &mut relay, outcome, outlet).await;
 }
@@ -138,7 +135,7 @@ impl From<Gone> for Passed {
 }
 
 /// Passes pieces on until the answer is whole, breaks, or the client leaves; then the provider's connection is dropped.
-async fn pass_on(answered: &mut Answered, relay: &mut Relay, outlet: &mut Outlet<StreamHead>) -> Passed {
+async fn pass_on(answered: &mut Answered<'_>, relay: &mut Relay, outlet: &mut Outlet<StreamHead>) -> Passed {
     let mut pieces = match events(&mut answered.answer).await {
         Ok(pieces) => pieces,
         Err(error) => return Passed::Nothing(error),

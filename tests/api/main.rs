@@ -33,9 +33,9 @@ mod house;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
-mod long_lists;
-#[cfg(test)]
 mod key_and_credits;
+#[cfg(test)]
+mod long_lists;
 #[cfg(test)]
 mod models;
 #[cfg(test)]

@@ -146,6 +146,7 @@ async fn what_fails_before_the_first_byte_is_served_by_the_next_gateway_and_char
     house.assert_clean().await;
 }
 
+// Mutant: another attempt after a part of the answer has gone to the client turns this red.
 #[actix_web::test]
 async fn what_is_the_callers_fault_or_has_begun_is_tried_nowhere_else() {
     let house = House::new(&[]).await;
@@ -178,6 +179,7 @@ impl House {
     }
 }
 
+// Mutants: without the cap on attempts, or with a 404 that is tried again, this is red.
 #[actix_web::test]
 async fn where_no_other_gateway_has_the_model_the_same_is_asked_again_a_bounded_number_of_times() {
     let house = House::new(&[]).await;
@@ -226,6 +228,7 @@ async fn a_short_retry_after_is_waited_for_and_a_long_one_is_handed_on() {
     house.assert_clean().await;
 }
 
+// Mutant: retries that do not ask the budget turn this red.
 #[actix_web::test]
 async fn without_a_retry_budget_every_call_is_one_request() {
     let house = House::new(&[("RETRY_BUDGET_PER_SECOND", "0"), ("RETRY_BUDGET_PERCENT", "20"), ("BREAKER_FAILURES", "0")]).await;
@@ -322,6 +325,7 @@ async fn a_refused_connection_goes_to_the_next_gateway() {
     assert_eq!(app.sim.requests().len(), 1);
 }
 
+// Mutants: `models` sent upstream, or records that name the model that was asked for, turn this red.
 #[actix_web::test]
 async fn fallback_models_are_tried_by_us_and_the_one_that_answered_is_charged() {
     let house = House::new(&[]).await;
@@ -357,16 +361,22 @@ async fn a_caller_chooses_the_gateway_and_names_the_model_as_he_knows_it() {
         (json!({"provider": {"only": ["azure"]}}), (1, 0)),
         (json!({"model": "OpenAI/GPT-4o-mini"}), (1, 0)),
         (json!({"model": "@openai/gpt-4o-mini", "provider": "chutes"}), (0, 1)),
+        (json!({"model": "ONLY/chutes"}), (0, 1)),
     ] {
         let reply = house.ask(fields.clone()).await;
         assert_eq!(reply.status, 200, "{fields}: {reply:?}");
         let sent = house.app.sim.requests().into_iter().chain(house.chutes.requests()).next_back().expect("a request");
         // Each gateway hears its own name of the model, and nothing that is not for it.
-        assert_eq!(sent.body["model"], MODEL, "{fields}");
+        let own = if fields["model"] == "ONLY/chutes" { "only/chutes" } else { MODEL };
+        assert_eq!(sent.body["model"], own, "{fields}");
         let is_theirs = fields["provider"]["only"].is_array();
         assert_eq!(sent.body.get("provider").is_some(), is_theirs, "{fields}");
         assert_eq!(house.asked(), expected, "{fields}");
     }
-    assert!(house.charged().await.iter().all(|(_, model, nanos)| model == MODEL && *nanos == MODEL_NANOS));
+    // Each at the price of the gateway that answered: the last one's is unknown, so $20 for a million tokens.
+    let charged = house.charged().await;
+    let (only, others) = charged.split_last().expect("charges");
+    assert_eq!(*only, charge("chutes", "only/chutes", 8 * 20_000));
+    assert!(others.iter().all(|(_, model, nanos)| model == MODEL && *nanos == MODEL_NANOS), "{others:?}");
     house.assert_clean().await;
 }

@@ -27,24 +27,33 @@ use tollgate_domain::GatewayId;
 const RETRY_SOON: Duration = Duration::from_secs(1);
 
 /// A gateway that has begun to answer.
-pub(super) struct Answered {
-    pub offer: Offer,
+pub(super) struct Answered<'a> {
     pub answer: UpstreamAnswer,
-    pass: Pass,
-    asked: Instant,
-    /// The offer's place among the job's.
-    place: usize,
+    asked: Asked<'a>,
 }
 
-impl Answered {
+/// A request to a gateway that is under way.
+struct Asked<'a> {
+    /// The offer's place among the job's.
+    place: usize,
+    offer: &'a Offer,
+    pass: Pass,
+    at: Instant,
+}
+
+impl<'a> Answered<'a> {
+    pub const fn offer(&self) -> &'a Offer {
+        self.asked.offer
+    }
+
     /// The answer is good so far.
     pub fn is_good(&mut self) {
-        self.pass.succeeded(&self.offer.upstream_id);
+        self.asked.pass.succeeded(&self.asked.offer.upstream_id);
     }
 
     /// The answer broke after a part of it had gone to the client.
     pub fn broke(&mut self) {
-        self.pass.failed(&self.offer.upstream_id, Failure::Model, Instant::now());
+        self.asked.pass.failed(&self.asked.offer.upstream_id, Failure::Model, Instant::now());
     }
 }
 
@@ -95,18 +104,18 @@ impl<'a> Attempts<'a> {
     ///
     /// # Errors
     /// The last refusal; or 429 or 503 with `Retry-After` when all gateways rest.
-    pub async fn next(&mut self, permit: &CallPermit, limit: Option<i64>) -> Result<Answered, ApiError> {
+    pub async fn next(&mut self, permit: &CallPermit, limit: Option<i64>) -> Result<Answered<'a>, ApiError> {
         loop {
             let now = if self.failed == 0 { self.job.started } else { Instant::now() };
-            let Some((place, offer, pass)) = self.choose(now) else {
+            let Some(asked) = self.choose(now) else {
                 self.rest().await?;
                 continue;
             };
-            self.may_ask(offer, now)?;
+            self.may_ask(asked.offer, now)?;
             self.asked = true;
-            match self.ask(offer, permit, limit).await {
-                Ok(answer) => return Ok(Answered { offer: offer.clone(), answer, pass, asked: now, place }),
-                Err(error) => self.note(place, offer, pass, now, &error, false)?,
+            match self.ask(asked.offer, permit, limit).await {
+                Ok(answer) => return Ok(Answered { answer, asked }),
+                Err(error) => self.note(asked, &error, false)?,
             }
         }
     }
@@ -117,33 +126,28 @@ impl<'a> Attempts<'a> {
     /// As [`next`](Self::next).
     pub async fn after(
         &mut self,
-        answered: Answered,
+        answered: Answered<'a>,
         error: &GatewayError,
         permit: &CallPermit,
         limit: Option<i64>,
-    ) -> Result<Answered, ApiError> {
-        let Answered { offer, answer, pass, asked, place } = answered;
+    ) -> Result<Answered<'a>, ApiError> {
+        let Answered { answer, asked } = answered;
+        // Its connection is closed before another one is used.
         drop(answer);
-        self.note(place, &offer, pass, asked, error, true)?;
+        self.note(asked, error, true)?;
         self.next(permit, limit).await
     }
 
     /// The next offer of this round whose gateway may be asked.
-    fn choose(&mut self, now: Instant) -> Option<(usize, &'a Offer, Pass)> {
-        let offers = self.job.offers.iter().enumerate().skip(self.next);
-        for (place, offer) in offers {
+    fn choose(&mut self, now: Instant) -> Option<Asked<'a>> {
+        for (place, offer) in self.job.offers.iter().enumerate().skip(self.next) {
             self.next = place;
-            let fate = self.fates.iter().find(|(known, _)| *known == place).map(|(_, fate)| *fate);
-            let is_due = match fate {
-                None => true,
-                Some(Fate::Out) => false,
-                Some(Fate::Again(at)) => self.round > 0 && at <= now,
-            };
-            if !is_due || self.unreachable.contains(&offer.gateway) || self.job.gateways.get(offer.gateway).is_none() {
+            let is_off = self.job.gateways.get(offer.gateway).is_none();
+            if is_off || self.unreachable.contains(&offer.gateway) || !self.is_due(place, now) {
                 continue;
             }
             match self.job.services.actors.upstreams.admit(offer.gateway, &offer.upstream_id, now) {
-                Ok(pass) => return Some((place, offer, pass)),
+                Ok(pass) => return Some(Asked { place, offer, pass, at: now }),
                 Err(resting) => {
                     let earlier = self.resting.filter(|earlier| earlier.until <= resting.until);
                     self.resting = Some(earlier.unwrap_or(resting));
@@ -152,6 +156,14 @@ impl<'a> Attempts<'a> {
         }
         self.next = self.job.offers.len();
         None
+    }
+
+    fn is_due(&self, place: usize, now: Instant) -> bool {
+        match self.fates.iter().find(|(known, _)| *known == place) {
+            None => true,
+            Some((_, Fate::Out)) => false,
+            Some((_, Fate::Again(at))) => self.round > 0 && *at <= now,
+        }
     }
 
     /// The first attempt is free; each further one is a retry.
@@ -181,15 +193,8 @@ impl<'a> Attempts<'a> {
     }
 
     /// Remembers a failure. Goes on when somebody else may do better.
-    fn note(
-        &mut self,
-        place: usize,
-        offer: &Offer,
-        mut pass: Pass,
-        asked: Instant,
-        error: &GatewayError,
-        begun: bool,
-    ) -> Result<(), ApiError> {
+    fn note(&mut self, asked: Asked<'a>, error: &GatewayError, begun: bool) -> Result<(), ApiError> {
+        let Asked { place, offer, mut pass, at } = asked;
         let now = Instant::now();
         let verdict = policy::verdict(error, begun, self.job.is_our_key(offer.gateway));
         match verdict.blame {
@@ -197,31 +202,30 @@ impl<'a> Attempts<'a> {
             None => pass.succeeded(&offer.upstream_id),
         }
         self.failed = self.failed.saturating_add(1);
-        report::failed(self.job, offer, self.failed, error, now.saturating_duration_since(asked));
-        let refusal = refusal::of_gateway(offer.gateway, error);
-        // That a gateway does not know the model says least.
-        let says_less = refusal.status() == StatusCode::NOT_FOUND && self.refusal.is_some();
-        if !says_less {
-            self.refusal = Some(refusal);
-        }
-        let settings = &self.job.services.settings;
-        let is_too_late =
-            *error == GatewayError::Timeout(Phase::FirstByte) && now + settings.timeouts.first_byte > self.deadline();
-        if verdict.next == Next::Nobody || is_too_late {
-            return Err(self.give_up());
+        report::failed(self.job, offer, self.failed, error, now.saturating_duration_since(at));
+        self.keep_refusal(refusal::of_gateway(offer.gateway, error));
+        if matches!(verdict.blame, Some(Failure::Gateway | Failure::Key)) {
+            self.unreachable.push(offer.gateway);
         }
         let fate = match (verdict.next, verdict.blame) {
             (Next::Again, Some(Failure::Busy(rest))) => Fate::Again(now + rest),
             (Next::Again, _) => Fate::Again(now),
             (Next::Elsewhere | Next::Nobody, _) => Fate::Out,
         };
-        if matches!(verdict.blame, Some(Failure::Gateway | Failure::Key)) {
-            self.unreachable.push(offer.gateway);
-        }
         self.fates.retain(|(known, _)| *known != place);
         self.fates.push((place, fate));
         self.next = place + 1;
-        Ok(())
+        // Another such wait must fit into the call's time.
+        let first_byte = self.job.services.settings.timeouts.first_byte;
+        let is_too_late = *error == GatewayError::Timeout(Phase::FirstByte) && now + first_byte > self.deadline();
+        if verdict.next == Next::Nobody || is_too_late { Err(self.give_up()) } else { Ok(()) }
+    }
+
+    /// Of all refusals the last one is told; but that a gateway does not know the model says least.
+    fn keep_refusal(&mut self, refusal: ApiError) {
+        if self.refusal.is_none() || refusal.status() != StatusCode::NOT_FOUND {
+            self.refusal = Some(refusal);
+        }
     }
 
     /// The round is over. Waits for the next one, if it may bring anything.
