@@ -5,6 +5,8 @@
 mod support;
 
 #[cfg(test)]
+mod abuse;
+#[cfg(test)]
 mod admin;
 #[cfg(test)]
 mod api_keys;

@@ -187,3 +187,8 @@ pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Optio
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+/// `CHAOS=long`: the sizes that are promised; else a tenth of them, which is what a push is tested with.
+pub fn is_long() -> bool {
+    std::env::var("CHAOS").is_ok_and(|size| size == "long")
+}
