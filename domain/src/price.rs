@@ -23,7 +23,7 @@ impl PricePerMillion {
     /// catalogue's to say.
     pub fn parse_usd_per_token(text: &str) -> Result<Self, MoneyError> {
         let shortened = match text.split_once('.') {
-            Some((whole, fraction)) if fraction.len() > 15 && fraction.is_ascii() => {
+            Some((whole, fraction)) if fraction.len() > 15 && fraction.bytes().all(|byte| byte.is_ascii_digit()) => {
                 format!("{whole}.{}", fraction.get(..15).unwrap_or(fraction))
             }
             _ => text.to_owned(),
@@ -153,6 +153,7 @@ mod tests {
         assert_eq!(price("0.0000025").to_usd_per_token(), "0.0000025");
         assert_eq!(price("0").to_usd_per_token(), "0");
         assert_eq!(price("0.0000000000000019999").0, 1);
+        assert!(PricePerMillion::parse_usd_per_token("0.0000000000000010-9").is_err());
         assert!(price("-1").is_absurd());
         assert!(price("0.02").is_absurd());
         assert!(!price("0.01").is_absurd());

@@ -13,6 +13,8 @@ mod providers;
 mod upstream_body;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 pub use gateways::Gateways;

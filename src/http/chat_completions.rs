@@ -57,7 +57,7 @@ pub async fn chat_completions(
     })
 }
 
-fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, ApiError> {
+pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, ApiError> {
     let mut given = request.headers().get_all(IDEMPOTENCY_KEY);
     let Some(key) = given.next() else { return Ok(None) };
     match (key.to_str(), given.next()) {

@@ -12,6 +12,8 @@ pub mod error;
 pub mod extract;
 pub mod fallback;
 pub mod frame;
+#[cfg(test)]
+mod fuzz;
 pub mod health;
 mod host;
 pub mod limits;

@@ -12,6 +12,7 @@
 //! ```
 
 pub mod binary;
+pub mod books;
 mod clock;
 mod folder;
 pub mod kill;
