@@ -15,6 +15,8 @@ mod transport;
 mod upstream_body;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 pub use gateways::Gateways;

@@ -16,6 +16,8 @@ mod bill;
 mod claim;
 mod estimate;
 mod facts;
+#[cfg(test)]
+mod fuzz;
 mod job;
 mod note;
 mod outlet;

@@ -1,8 +1,10 @@
 //! What every answer gets, whatever the door: its request's id, the envelope of its path for an error, the headers that web
 //! pages need, a line in the log, a count. The only middleware: every layer costs each request an allocation and a hop.
 
+use super::connection::Serving;
 use super::cors::{self, Cors};
 use super::error::{ApiError, Envelope};
+use super::host;
 use super::request_id::{RequestId, RequestIds, X_REQUEST_ID};
 use crate::config::CorsOrigins;
 use crate::startup::Readiness;
@@ -42,6 +44,7 @@ pub async fn frame<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let started = Instant::now();
+    let _serving = Serving::of(&request);
     let id = frame.ids.of(request.headers());
     request.extensions_mut().insert(id.clone());
     tracing::debug!(request_id = id.as_str(), "received");
@@ -52,6 +55,10 @@ pub async fn frame<B: MessageBody>(
     let grant = frame.cors.grant(request.headers());
     let mut response = match cors::preflight(&request) {
         Some(answer) => request.into_response(answer).map_into_right_body(),
+        None if !host::is_sound(request.headers()) => {
+            let answer = host::refused().render(Envelope::of(request.path()), Some(id.as_str()));
+            request.into_response(answer).map_into_right_body()
+        }
         None => show(next.call(request).await?, &id),
     };
     let status = response.status();

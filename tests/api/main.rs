@@ -5,6 +5,8 @@
 mod support;
 
 #[cfg(test)]
+mod abuse;
+#[cfg(test)]
 mod activity;
 #[cfg(test)]
 mod admin;
@@ -33,9 +35,9 @@ mod house;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
-mod long_lists;
-#[cfg(test)]
 mod key_and_credits;
+#[cfg(test)]
+mod long_lists;
 #[cfg(test)]
 mod models;
 #[cfg(test)]

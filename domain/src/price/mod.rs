@@ -30,7 +30,7 @@ impl PricePerMillion {
     /// catalogue's to say.
     pub fn parse_usd_per_token(text: &str) -> Result<Self, MoneyError> {
         let shortened = match text.split_once('.') {
-            Some((whole, fraction)) if fraction.len() > 15 && fraction.is_ascii() => {
+            Some((whole, fraction)) if fraction.len() > 15 && fraction.bytes().all(|byte| byte.is_ascii_digit()) => {
                 format!("{whole}.{}", fraction.get(..15).unwrap_or(fraction))
             }
             _ => text.to_owned(),
