@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod identity;
 pub mod journal;
 pub mod ledger;
+pub mod limiter;
 pub mod ports;
 pub mod runtime;
 
@@ -12,6 +13,7 @@ use crate::activity::{Activity, ActivityActor, ActivityDeps, ActivityService};
 use crate::catalog::{Catalog, CatalogDeps, CatalogOptions};
 use crate::identity::{Identity, IdentityDeps, IdentityOptions};
 use crate::ledger::{BATCH_MAX, Ledger, LedgerActor, LedgerOptions, LedgerService};
+use crate::limiter::{Limiter, LimiterDeps, LimiterOptions};
 use crate::ports::{Clock, ModelGateway};
 use crate::runtime::{Arbiters, AskError, Handle, Supervision};
 use std::path::PathBuf;
@@ -28,6 +30,7 @@ const LEDGER_READY_LIMIT: Duration = Duration::from_secs(30);
 pub struct Actors {
     pub ledger: Ledger,
     pub identity: Identity,
+    pub limiter: Limiter,
     pub catalog: Catalog,
     pub activity: Activity,
     activity_face: Handle<ActivityActor>,
@@ -46,6 +49,7 @@ pub struct ActorsDeps {
 /// The actors' settings.
 pub struct ActorsOptions {
     pub identity: IdentityOptions,
+    pub limiter: LimiterOptions,
     pub catalog: CatalogOptions,
     /// This replica's name: the same after a restart, another one for every replica.
     pub instance: String,
@@ -64,8 +68,9 @@ impl Actors {
         deps: ActorsDeps,
         options: ActorsOptions,
     ) -> std::io::Result<Self> {
-        let ActorsDeps { store, clock, gateways, rng } = deps;
-        let ActorsOptions { identity, catalog, instance, data_dir } = options;
+        let ActorsDeps { store, clock, gateways, mut rng } = deps;
+        let run = uuid::Builder::from_random_bytes(rand::RngExt::random(&mut rng)).into_uuid();
+        let ActorsOptions { identity, limiter, catalog, instance, data_dir } = options;
         let activity_deps = ActivityDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io: store.io().clone() };
         let activity = activity::start(&arbiters.slow, supervision, activity_deps, &data_dir)?;
         let ActivityService { activity, actor: activity_face } = activity;
@@ -78,10 +83,12 @@ impl Actors {
         let treasury = Arc::new(ledger.clone());
         let identity_deps = IdentityDeps { store: store.clone(), clock: Arc::clone(&clock), treasury, rng };
         let identity = identity::start(&arbiters.hot, supervision, identity, identity_deps);
+        let limiter_deps = LimiterDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io: store.io().clone(), run };
+        let limiter = limiter::start(&arbiters.hot, supervision, limiter, limiter_deps);
         let io = store.io().clone();
         let catalog_deps = CatalogDeps { gateways, archive: Arc::new(store), clock, io };
         let catalog = catalog::start(&arbiters.hot, supervision, catalog_deps, catalog);
-        Ok(Self { ledger, identity, catalog, activity, activity_face, ledger_face: actor })
+        Ok(Self { ledger, identity, limiter, catalog, activity, activity_face, ledger_face: actor })
     }
 
     /// Fault injection for promise P8: every actor, and the ledger's writer, panics. Returns when each has been told.
@@ -91,6 +98,7 @@ impl Actors {
         let _ = self.ledger_face.ask(runtime::Crash).await;
         let _ = self.ledger.crash_writer().await;
         self.identity.crash().await;
+        self.limiter.crash().await;
         let _ = self.catalog.handle().ask(runtime::Crash).await;
         let _ = self.activity_face.ask(runtime::Crash).await;
     }
@@ -98,9 +106,10 @@ impl Actors {
     /// Ends them, those who ask before those who answer. Each has at most `limit`; `false` when one needed more.
     pub async fn drain(&self, limit: Duration) -> bool {
         let identity = ended("identity", self.identity.drain(limit).await);
+        let limiter = ended("limiter", self.limiter.drain(limit).await);
         let ledger = ended("ledger", self.ledger_face.drain(limit).await);
         let activity = ended("activity", self.activity_face.drain(limit).await);
-        identity && ledger && activity
+        identity && limiter && ledger && activity
     }
 }
 

@@ -16,6 +16,7 @@ mod claim;
 mod estimate;
 mod facts;
 mod job;
+mod limits;
 mod note;
 mod outlet;
 mod plain;

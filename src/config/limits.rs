@@ -2,7 +2,7 @@
 
 use super::{ConfigError, Reader};
 
-/// `MAX_BODY_BYTES`, `REGISTER_PER_HOUR`, `RATE_LIMIT_*`.
+/// `MAX_BODY_BYTES`, `REGISTER_PER_HOUR`, `RATE_LIMIT_*`, `PLAN_LIMITS`.
 #[derive(Clone, Debug)]
 pub struct LimitSettings {
     /// `MAX_BODY_BYTES`, 32 MiB.
@@ -10,6 +10,11 @@ pub struct LimitSettings {
     /// `REGISTER_PER_HOUR`, 20 per client address; 0 = no limit.
     pub register_per_hour: u32,
     pub rates: RateLimitDefaults,
+    /// `RATE_LIMIT_ADDRESS_PER_MINUTE`, 60,000: requests of one client address at all doors; 0 = no limit. Generous, because
+    /// behind a proxy that is not in `TRUSTED_PROXIES` all clients have one address.
+    pub address_per_minute: i64,
+    /// `PLAN_LIMITS`, `on`; `off`: plans are names and prices, and bind nobody.
+    pub plans: bool,
 }
 
 /// A new user's limits.
@@ -36,7 +41,17 @@ impl LimitSettings {
             body_bytes_max: env.number("MAX_BODY_BYTES", 32 << 20, 1_024..=1 << 30)?,
             register_per_hour: env.number("REGISTER_PER_HOUR", 20, 0..=1_000_000)?,
             rates: RateLimitDefaults::read(env)?,
+            address_per_minute: env.number("RATE_LIMIT_ADDRESS_PER_MINUTE", 60_000, 0..=RATE_MAX)?,
+            plans: on_or_off(env, "PLAN_LIMITS")?,
         })
+    }
+}
+
+fn on_or_off(env: &Reader<'_>, name: &str) -> Result<bool, ConfigError> {
+    match env.text(name).as_deref() {
+        None | Some("on") => Ok(true),
+        Some("off") => Ok(false),
+        Some(other) => Err(ConfigError::wrong(name, other, "on or off")),
     }
 }
 

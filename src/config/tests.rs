@@ -63,6 +63,7 @@ fn a_wrong_value_is_one_line_with_name_value_and_wish() {
             "DEFAULT_PRICE_PER_TOKEN: got \"-0.1\", wants US dollars per token such as 0.00002, not negative",
         ),
         ("LOG_FORMAT", "xml", "LOG_FORMAT: got \"xml\", wants text or json"),
+        ("PLAN_LIMITS", "no", "PLAN_LIMITS: got \"no\", wants on or off"),
         ("RATE_LIMIT_BURST", "-5", "RATE_LIMIT_BURST: got \"-5\", wants a whole number from 1 to 1000000000000"),
     ];
     for (name, value, line) in cases {

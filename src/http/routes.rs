@@ -1,6 +1,9 @@
 //! All routes. Each carries its description: what is listed here is in `/openapi.json`.
 
-use super::{admin, api_keys, balance, chat_completions, docs, health, metrics, models, openapi, register, root, transactions};
+use super::{
+    admin, api_keys, balance, chat_completions, docs, health, metrics, models, openapi, rate_limits, register, root,
+    transactions, trial,
+};
 use actix_web::web;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -43,10 +46,28 @@ fn users(config: &mut ServiceConfig<'_>) {
         .service(api_keys::list_api_keys)
         .service(api_keys::delete_api_key)
         .service(balance::balance)
-        .service(transactions::credit_transactions);
+        .service(transactions::credit_transactions)
+        .service(trial::trial_status)
+        .service(trial::subscription_plans);
+    limits(config);
+}
+
+/// For those who call: how much.
+fn limits(config: &mut ServiceConfig<'_>) {
+    config
+        .service(rate_limits::user_limit)
+        .service(rate_limits::user_rate_limits)
+        .service(rate_limits::rate_limit_usage)
+        .service(rate_limits::update_rate_limits)
+        .service(rate_limits::bulk_update_rate_limits);
 }
 
 /// For the operator.
 fn operator(config: &mut ServiceConfig<'_>) {
-    config.service(admin::add_credits).service(admin::set_limit).service(admin::assign_plan);
+    config
+        .service(admin::add_credits)
+        .service(admin::set_limit)
+        .service(admin::assign_plan)
+        .service(admin::system_rate_limits)
+        .service(admin::list_rate_limit_alerts);
 }

@@ -28,7 +28,7 @@ impl Starting {
     pub fn serve(listener: &TcpListener, origins: &CorsOrigins) -> io::Result<Self> {
         let origins = origins.clone();
         let server = HttpServer::new(move || {
-            let frame = Frame::new(rand::random(), &origins);
+            let frame = Frame::new(rand::random(), &origins, None);
             App::new()
                 .route("/health", web::get().to(health))
                 .default_service(web::to(not_yet))
