@@ -58,7 +58,11 @@ impl Shared {
     /// The table is away: nothing is lost, the next flush goes on.
     pub(super) async fn flush(&self) -> Result<(), StoreError> {
         let mut outbox = self.outbox.lock().await;
-        while outbox.fill(self) {
+        loop {
+            let was_waiting = outbox.batch.is_some();
+            if !outbox.fill(self) {
+                break;
+            }
             let Outbox { writer, sequence, batch, .. } = &*outbox;
             let Some(batch) = batch else { break };
             let is_last = batch.rows.len() < BATCH_MAX;
@@ -71,7 +75,8 @@ impl Shared {
                 }
             }
             outbox.batch = None;
-            if is_last {
+            // Behind a batch that had to wait there is more; behind a small one only what came meanwhile.
+            if is_last && !was_waiting {
                 break;
             }
         }

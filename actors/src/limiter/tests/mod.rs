@@ -174,7 +174,8 @@ fn with_key(key: i64, mut caller: Caller) -> Caller {
     caller
 }
 
+/// Another user, with a key of the same number.
 fn with_user(user: i64, mut caller: Caller) -> Caller {
     caller.user = UserId(user);
-    caller
+    with_key(user, caller)
 }
