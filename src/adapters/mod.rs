@@ -10,6 +10,7 @@ mod fault;
 mod openai_compatible;
 mod price_text;
 mod providers;
+mod transport;
 mod upstream_body;
 
 #[cfg(test)]
@@ -25,4 +26,6 @@ pub enum AdapterError {
     Setting { what: &'static str, reason: String },
     #[error("no HTTP client: {0}")]
     Client(#[source] reqwest::Error),
+    #[error("no root certificates: {0}")]
+    Certificates(#[source] rustls::Error),
 }

@@ -7,8 +7,9 @@ use super::{
 use actix_web::web;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-/// Registers everything.
+/// Registers everything. The router compares a path with one route after the other, so what is asked most stands first.
 pub fn all(config: &mut ServiceConfig<'_>) {
+    config.service(chat_completions::chat_completions);
     house(config);
     users(config);
     operator(config);
@@ -31,7 +32,6 @@ fn house(config: &mut ServiceConfig<'_>) {
 fn catalogue(config: &mut ServiceConfig<'_>) {
     config
         .app_data(web::Data::new(models::Shelf::default()))
-        .service(chat_completions::chat_completions)
         .service(models::models)
         .service(models::catalog_models)
         .service(models::v1_models)

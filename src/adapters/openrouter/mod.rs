@@ -5,11 +5,11 @@ mod models;
 #[cfg(test)]
 mod tests;
 
+use super::client::Client;
 use super::openai_compatible::OpenAiCompatible;
 use super::{AdapterError, GatewaySettings, TimeoutSettings};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use reqwest::Client;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, REFERER};
 use std::sync::Arc;
 use tollgate_actors::ledger::CallPermit;

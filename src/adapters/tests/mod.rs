@@ -5,8 +5,9 @@ mod going;
 mod heads;
 mod lists;
 
+use super::client::Client;
 use super::openai_compatible::OpenAiCompatible;
-use super::{GatewaySettings, TimeoutSettings, client};
+use super::{GatewaySettings, TimeoutSettings};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
@@ -54,7 +55,7 @@ fn settings(base_url: String) -> GatewaySettings {
 }
 
 fn gateway(base_url: String, timeouts: TimeoutSettings) -> OpenAiCompatible {
-    let client = client::build(&timeouts).unwrap();
+    let client = Client::build(&timeouts).unwrap();
     OpenAiCompatible::new(&settings(base_url), HeaderMap::new(), client, timeouts, Arc::new(NoonClock)).unwrap()
 }
 
