@@ -13,7 +13,7 @@ use crate::activity::{Activity, ActivityActor, ActivityDeps, ActivityService};
 use crate::catalog::{Catalog, CatalogDeps, CatalogOptions};
 use crate::identity::{Identity, IdentityDeps, IdentityOptions};
 use crate::ledger::{BATCH_MAX, Ledger, LedgerActor, LedgerOptions, LedgerService};
-use crate::limiter::{Limiter, LimiterDeps, LimiterOptions};
+use crate::limiter::{Limiter, LimiterDeps, LimiterOptions, SharedCounters};
 use crate::ports::{Clock, ModelGateway};
 use crate::runtime::{Arbiters, AskError, Handle, Supervision};
 use std::path::PathBuf;
@@ -43,6 +43,8 @@ pub struct ActorsDeps {
     pub clock: Arc<dyn Clock>,
     /// Those that are on, for the catalogue.
     pub gateways: Vec<Arc<dyn ModelGateway>>,
+    /// Where replicas decide on limits together, if there is such a place.
+    pub shared_counters: Option<Arc<dyn SharedCounters>>,
     pub rng: rand::rngs::StdRng,
 }
 
@@ -68,7 +70,7 @@ impl Actors {
         deps: ActorsDeps,
         options: ActorsOptions,
     ) -> std::io::Result<Self> {
-        let ActorsDeps { store, clock, gateways, mut rng } = deps;
+        let ActorsDeps { store, clock, gateways, shared_counters, mut rng } = deps;
         let run = uuid::Builder::from_random_bytes(rand::RngExt::random(&mut rng)).into_uuid();
         let ActorsOptions { identity, limiter, catalog, instance, data_dir } = options;
         let activity_deps = ActivityDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io: store.io().clone() };
@@ -83,7 +85,9 @@ impl Actors {
         let treasury = Arc::new(ledger.clone());
         let identity_deps = IdentityDeps { store: store.clone(), clock: Arc::clone(&clock), treasury, rng };
         let identity = identity::start(&arbiters.hot, supervision, identity, identity_deps);
-        let limiter_deps = LimiterDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io: store.io().clone(), run };
+        let io = store.io().clone();
+        let limiter_deps =
+            LimiterDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io, run, shared: shared_counters };
         let limiter = limiter::start(&arbiters.hot, supervision, limiter, limiter_deps);
         let io = store.io().clone();
         let catalog_deps = CatalogDeps { gateways, archive: Arc::new(store), clock, io };

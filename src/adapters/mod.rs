@@ -3,6 +3,7 @@
 pub mod client;
 pub mod gateways;
 pub mod openrouter;
+pub mod redis;
 pub mod settings;
 
 mod answer;

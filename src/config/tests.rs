@@ -104,6 +104,8 @@ fn peppers_are_a_list_without_a_version_twice() {
 fn a_database_address_is_never_shown() {
     let line = settings(&[("DATABASE_URL", "mysql://me:hunter2@host/db")]).unwrap_err().to_string();
     assert!(line.starts_with("DATABASE_URL: got a secret of") && !line.contains("hunter2"), "{line}");
+    let line = settings(&[("REDIS_URL", "http://me:hunter2@host")]).unwrap_err().to_string();
+    assert!(line.starts_with("REDIS_URL: got a secret of") && !line.contains("hunter2"), "{line}");
     let settings = settings(&[("DATABASE_URL", "postgres://me:hunter2@host:5432/db")]).unwrap();
     assert!(settings.database.url.is_some());
     assert!(!format!("{settings:?}").contains("hunter2"));

@@ -169,7 +169,7 @@ async fn others(connection: &mut AsyncPgConnection, writer: Uuid) -> QueryResult
 
 /// All that is said of one window, for each window.
 fn for_each_window(text: impl Fn(&str) -> String) -> String {
-    NAMES.map(|name| text(name)).join(", ")
+    NAMES.map(text).join(", ")
 }
 
 /// A row's counts in the order of [`CounterRow::windows`]; the row type reads them by position.

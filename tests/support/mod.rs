@@ -16,6 +16,7 @@ mod clock;
 mod folder;
 pub mod kill;
 pub mod money;
+pub mod redis;
 mod reply;
 
 pub use clock::TurnedClock;

@@ -3,6 +3,7 @@
 
 use super::refusal::Refusal;
 use super::rules::Rules;
+use super::shared::Cells;
 use super::tally::Tally;
 use super::usage::Usage;
 use crate::identity::{RateLimits, Trial, TrialSlot};
@@ -30,6 +31,23 @@ pub(super) struct Ask<'a> {
     pub now: DateTime<Utc>,
     /// Other replicas count on the same table.
     pub others: bool,
+}
+
+impl Ask<'_> {
+    fn reserve_trial(&self) -> Result<Option<TrialSlot>, Refusal> {
+        self.trial.map(|trial| trial.reserve(self.tokens, self.now)).transpose().map_err(Refusal::Trial)
+    }
+
+    fn begin(&self, key: &mut Tally, user: &mut Tally, now_ms: i64) {
+        key.begin(now_ms);
+        user.begin(now_ms);
+    }
+
+    fn count(&self, key: &mut Tally, user: &mut Tally, now_ms: i64) {
+        key.bucket.take(self.rules.key.burst, now_ms);
+        key.count(self.tokens);
+        user.count(self.tokens);
+    }
 }
 
 /// What came of it.
@@ -72,6 +90,54 @@ impl Accounts {
 
     /// Decides, and counts if nothing is reached; all or nothing.
     pub fn admit(&self, ask: &Ask<'_>) -> Verdict {
+        self.with_tallies(ask, |key, user, now_ms| {
+            ask.rules.check_concurrency(key, user)?;
+            ask.rules.check_counts(key, user, ask.tokens, now_ms)?;
+            let trial = ask.reserve_trial()?;
+            ask.begin(key, user, now_ms);
+            ask.count(key, user, now_ms);
+            Ok(trial)
+        })
+    }
+
+    /// The first half of [`Accounts::admit`]: what this replica alone decides. What is counted is decided elsewhere.
+    pub fn take_place(&self, ask: &Ask<'_>) -> Verdict {
+        self.with_tallies(ask, |key, user, now_ms| {
+            ask.rules.check_concurrency(key, user)?;
+            let trial = ask.reserve_trial()?;
+            ask.begin(key, user, now_ms);
+            Ok(trial)
+        })
+    }
+
+    /// The second half: counts, after a check of what is counted unless that was made elsewhere.
+    pub fn count(&self, ask: &Ask<'_>, is_checked: bool) -> Verdict {
+        self.with_tallies(ask, |key, user, now_ms| {
+            if !is_checked {
+                ask.rules.check_counts(key, user, ask.tokens, now_ms)?;
+            }
+            ask.count(key, user, now_ms);
+            Ok(None)
+        })
+    }
+
+    /// What to ask elsewhere.
+    pub fn cells(&self, ask: &Ask<'_>) -> Option<Cells> {
+        let now_ms = ask.now.timestamp_millis();
+        let mut shard = self.shard(ask.user)?;
+        let account = shard.accounts.get_mut(&ask.user)?;
+        let key = account.keys.get_mut(&ask.key)?;
+        key.roll(now_ms);
+        account.user.roll(now_ms);
+        Some(Cells::of(ask.user, ask.key, &ask.rules, (key, &account.user), ask.tokens, now_ms))
+    }
+
+    /// Runs a decision over both tallies, of the windows of now.
+    fn with_tallies(
+        &self,
+        ask: &Ask<'_>,
+        decide: impl FnOnce(&mut Tally, &mut Tally, i64) -> Result<Option<TrialSlot>, Refusal>,
+    ) -> Verdict {
         let now_ms = ask.now.timestamp_millis();
         let Some(mut guard) = self.shard(ask.user) else { return Verdict::Unknown };
         let Shard { accounts, dirty } = &mut *guard;
@@ -82,18 +148,13 @@ impl Accounts {
         }
         key.roll(now_ms);
         account.user.roll(now_ms);
-        if let Err(refusal) = ask.rules.check(key, &account.user, ask.tokens, now_ms) {
-            return Verdict::Refused(refusal);
+        match decide(key, &mut account.user, now_ms) {
+            Ok(trial) => {
+                note(account, dirty, ask.user);
+                Verdict::Admitted(trial)
+            }
+            Err(refusal) => Verdict::Refused(refusal),
         }
-        let trial = match ask.trial.map(|trial| trial.reserve(ask.tokens, ask.now)).transpose() {
-            Ok(trial) => trial,
-            Err(refusal) => return Verdict::Refused(Refusal::Trial(refusal)),
-        };
-        key.bucket.take(ask.rules.key.burst, now_ms);
-        key.begin(ask.tokens, now_ms);
-        account.user.begin(ask.tokens, now_ms);
-        note(account, dirty, ask.user);
-        Verdict::Admitted(trial)
     }
 
     /// Changes the counts of a call: of the key and of the user.

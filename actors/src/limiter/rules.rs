@@ -29,9 +29,8 @@ impl Rules {
         }
     }
 
-    /// Nothing is reached, or the first that is: calls at the same time, the burst, the windows, the plan.
-    pub(super) fn check(&self, key: &Tally, user: &Tally, tokens: i64, now_ms: i64) -> Result<(), Refusal> {
-        self.check_concurrency(key, user)?;
+    /// No limit of what is counted is reached, or the first that is: the burst, the windows, the plan.
+    pub(super) fn check_counts(&self, key: &Tally, user: &Tally, tokens: i64, now_ms: i64) -> Result<(), Refusal> {
         if let Some(wait_ms) = key.bucket.wait_ms(self.key.burst, now_ms) {
             return Err(Refusal::Burst { wait_ms });
         }
@@ -44,7 +43,8 @@ impl Rules {
         self.check_plan(user, tokens, now_ms)
     }
 
-    fn check_concurrency(&self, key: &Tally, user: &Tally) -> Result<(), Refusal> {
+    /// There is room for one more call at the same time.
+    pub(super) fn check_concurrency(&self, key: &Tally, user: &Tally) -> Result<(), Refusal> {
         if key.under_way >= self.key.concurrency {
             return Err(Refusal::Concurrency { limit: self.key.concurrency });
         }
@@ -55,14 +55,10 @@ impl Rules {
     }
 
     fn check_plan(&self, user: &Tally, tokens: i64, now_ms: i64) -> Result<(), Refusal> {
-        let Some(plan) = self.plan else { return Ok(()) };
-        let limits = [
-            (WindowKind::Day, Measure::Requests, plan.requests_per_day, &user.day),
-            (WindowKind::Month, Measure::Requests, plan.requests_per_month, &user.month),
-            (WindowKind::Day, Measure::Tokens, plan.tokens_per_day, &user.day),
-            (WindowKind::Month, Measure::Tokens, plan.tokens_per_month, &user.month),
-        ];
-        for (kind, measure, limit, window) in limits {
+        if self.plan.is_none() {
+            return Ok(());
+        }
+        for (kind, measure, limit, window) in windows_of_plan(self.plan, user) {
             if !measure.fits(window.used(), tokens, limit) {
                 let wait_ms = wait_ms(window, now_ms);
                 return Err(Refusal::Plan { kind, measure, limit, environment: self.environment, wait_ms });
@@ -96,6 +92,17 @@ pub(super) fn windows<'a>(limits: &RateLimits, tally: &'a Tally, measure: Measur
         Measure::Tokens => [limits.tokens_per_minute, limits.tokens_per_hour, limits.tokens_per_day],
     };
     [(WindowKind::Minute, minute, &tally.minute), (WindowKind::Hour, hour, &tally.hour), (WindowKind::Day, day, &tally.day)]
+}
+
+/// Day and month with the plan's limits.
+pub(super) fn windows_of_plan(plan: Option<PlanLimits>, user: &Tally) -> [(WindowKind, Measure, i64, &Window); 4] {
+    let of = |limit: fn(PlanLimits) -> i64| plan.map_or(i64::MAX, limit);
+    [
+        (WindowKind::Day, Measure::Requests, of(|plan| plan.requests_per_day), &user.day),
+        (WindowKind::Month, Measure::Requests, of(|plan| plan.requests_per_month), &user.month),
+        (WindowKind::Day, Measure::Tokens, of(|plan| plan.tokens_per_day), &user.day),
+        (WindowKind::Month, Measure::Tokens, of(|plan| plan.tokens_per_month), &user.month),
+    ]
 }
 
 const fn wait_ms(window: &Window, now_ms: i64) -> i64 {

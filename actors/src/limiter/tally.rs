@@ -46,11 +46,15 @@ impl Tally {
         self.month.roll(WindowKind::Month, now_s);
     }
 
-    /// A call begins.
-    pub fn begin(&mut self, tokens: i64, now_ms: i64) {
-        self.each(|window| window.add(Use { requests: 1, tokens }));
+    /// A call takes its place among those under way.
+    pub fn begin(&mut self, now_ms: i64) {
         self.under_way += 1;
         self.seen_ms = now_ms;
+    }
+
+    /// Counts a call.
+    pub fn count(&mut self, tokens: i64) {
+        self.each(|window| window.add(Use { requests: 1, tokens }));
     }
 
     /// What was counted at that moment was so many tokens too much, or too few.

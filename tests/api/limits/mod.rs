@@ -5,6 +5,7 @@ mod exact;
 mod headers;
 mod plans;
 mod restarts;
+mod shared;
 
 use crate::support::{self, ADMIN_KEY, Reply, TestApp, TestUser, eventually};
 use serde_json::{Value, json};

@@ -65,12 +65,11 @@ async fn tokens_are_counted_as_asked_and_corrected_to_what_was_used() {
     let bench = wide_bench();
     let caller = limited(RateLimits { tokens_per_minute: 100, ..WIDE });
     let used = async || bench.limiter.usage(&caller).await.unwrap().minute;
-    let first = bench.limiter.admit(&caller, 60).await.unwrap();
+    let mut first = bench.limiter.admit(&caller, 60).await.unwrap();
     assert_eq!(refusal(&bench, &caller, 41).await.to_string(), "Rate limit exceeded: Minute token limit exceeded");
     assert_eq!(used().await, Use { requests: 1, tokens: 60 });
-    // The settle's way without an identity: a permit off trial needs none.
-    bench.limiter.shared.accounts.change(caller.user, caller.key, |tally| tally.correct(60 - 25, NOON.timestamp()));
-    keep(first);
+    first.correct(25);
+    drop(first);
     assert_eq!(used().await, Use { requests: 1, tokens: 25 });
     let second = bench.limiter.admit(&caller, 75).await.unwrap();
     assert_eq!(used().await, Use { requests: 2, tokens: 100 });

@@ -120,6 +120,7 @@ impl Bench {
             clock: clock.clone(),
             io: tokio::runtime::Handle::current(),
             run: Uuid::new_v4(),
+            shared: None,
         };
         let limiter = start(&actix_rt::Arbiter::current(), &supervision, options, deps);
         Self { limiter, tables: Arc::clone(tables), clock: Arc::clone(clock) }
@@ -140,7 +141,8 @@ impl Bench {
 
 /// Ends a call that used what it was admitted with.
 fn keep(mut permit: Permit) {
-    permit.is_settled = true;
+    let tokens = permit.tokens;
+    permit.correct(tokens);
 }
 
 /// No limit but those that a test sets.
