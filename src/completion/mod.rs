@@ -19,6 +19,7 @@ mod facts;
 #[cfg(test)]
 mod fuzz;
 mod job;
+mod limits;
 mod note;
 mod outlet;
 mod plain;

@@ -37,6 +37,8 @@ mod identity;
 #[cfg(test)]
 mod key_and_credits;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod long_lists;
 #[cfg(test)]
 mod models;
