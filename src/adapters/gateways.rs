@@ -1,7 +1,9 @@
 //! The model gateways that are on, with clients of their own for each HTTP worker.
 
-use super::openrouter::OpenRouterGateway;
-use super::{AdapterError, GatewaySettings, TimeoutSettings, client};
+use super::client::Client;
+use super::dialects::Dialect;
+use super::gateway::Gateway;
+use super::{AdapterError, GatewaySettings, TimeoutSettings};
 use std::sync::Arc;
 use tollgate_actors::ports::{Clock, ModelGateway};
 use tollgate_domain::GatewayId;
@@ -21,13 +23,13 @@ impl Gateways {
     /// # Errors
     /// A setting that can't be part of a request, or a machine without root certificates.
     pub fn build(settings: &[GatewaySettings], timeouts: TimeoutSettings, clock: &Arc<dyn Clock>) -> Result<Self, AdapterError> {
-        let client = client::build(&timeouts)?;
+        let client = Client::build(&timeouts)?;
         let adapter = |settings: &GatewaySettings| -> Option<Result<Arc<dyn ModelGateway>, AdapterError>> {
-            if settings.id != GatewayId::OpenRouter {
+            let Some(dialect) = Dialect::of(settings.id) else {
                 tracing::warn!(gateway = %settings.id, "this gateway has a key, but can't be called yet: it stays off");
                 return None;
-            }
-            let gateway = OpenRouterGateway::new(settings, client.clone(), timeouts, Arc::clone(clock));
+            };
+            let gateway = Gateway::new(dialect, settings, client.clone(), timeouts, Arc::clone(clock));
             Some(gateway.map(|gateway| -> Arc<dyn ModelGateway> { Arc::new(gateway) }))
         };
         let mut on = settings.iter().filter_map(adapter).collect::<Result<Vec<_>, _>>()?;

@@ -2,14 +2,16 @@
 
 pub mod client;
 pub mod gateways;
-pub mod openrouter;
 pub mod settings;
 
 mod answer;
+mod dialects;
 mod fault;
+mod gateway;
 mod openai_compatible;
 mod price_text;
 mod providers;
+mod transport;
 mod upstream_body;
 
 #[cfg(test)]
@@ -27,4 +29,6 @@ pub enum AdapterError {
     Setting { what: &'static str, reason: String },
     #[error("no HTTP client: {0}")]
     Client(#[source] reqwest::Error),
+    #[error("no root certificates: {0}")]
+    Certificates(#[source] rustls::Error),
 }

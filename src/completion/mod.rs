@@ -11,6 +11,7 @@
 //! last byte before the settle is.
 
 mod admission;
+mod attempt;
 mod bill;
 mod claim;
 mod estimate;
@@ -21,6 +22,7 @@ mod job;
 mod note;
 mod outlet;
 mod plain;
+mod portkey;
 mod refusal;
 mod relay;
 mod request;

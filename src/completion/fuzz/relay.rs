@@ -2,11 +2,13 @@ use super::{STREAMS, WORDS};
 use crate::completion::relay::{Closing, Progress, Relay};
 use crate::completion::sse::Scanner;
 use serde_json::Value;
-use tollgate_domain::{GatewayId, TokenUsage};
+use std::mem::{Discriminant, discriminant};
+use tollgate_actors::ports::GatewayError;
+use tollgate_domain::TokenUsage;
 use tollgate_fuzz::Fuzz;
 
-/// The status of the refusal, or none.
-type Ended = Result<(), u16>;
+/// The kind of the failure, or none.
+type Ended = Result<(), Discriminant<GatewayError>>;
 
 /// What went to the client, and how it ended.
 fn relayed<'a>(relay: &mut Relay, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, Ended) {
@@ -24,7 +26,7 @@ fn relayed<'a>(relay: &mut Relay, pieces: impl IntoIterator<Item = &'a [u8]>) ->
     out.extend_from_slice(&relay.take_output().unwrap_or_default());
     match ended {
         Progress::Done => (out, Ok(())),
-        Progress::Failed(error) => (out, Err(error.status().as_u16())),
+        Progress::Failed(error) => (out, Err(discriminant(&error))),
         Progress::More => panic!("an ended stream has not ended"),
     }
 }
@@ -56,7 +58,7 @@ fn closing(relay: &mut Relay) -> Vec<Vec<u8>> {
 fn fuzz_whatever_a_provider_streams_the_client_gets_whole_chunks_and_one_end() {
     Fuzz::new("the stream's relay").corpus(STREAMS).words(WORDS).run(|stream, dice| {
         let (wants_usage, choices) = (dice.below(2) == 0, if dice.below(4) == 0 { 2 } else { 1 });
-        let relay = || Relay::new(GatewayId::OpenRouter, wants_usage, choices);
+        let relay = || Relay::new(wants_usage, choices);
         let (mut whole, mut cut) = (relay(), relay());
         let (out, ended) = relayed(&mut whole, [stream]);
         assert_eq!(relayed(&mut cut, dice.cut(stream)), (out.clone(), ended), "cut in another way");

@@ -4,9 +4,15 @@
 use super::*;
 use std::time::{Duration, Instant};
 
-/// Short, so that the silent ones end.
-pub const TIMEOUTS: [(&str, &str); 4] =
-    [("FIRST_BYTE_TIMEOUT", "1"), ("BETWEEN_BYTES_TIMEOUT", "1"), ("TOTAL_TIMEOUT", "2"), ("CONNECT_TIMEOUT", "1")];
+/// Time-outs are short, so that the silent ones end. Each fault is looked at alone: no retries, no breaker.
+pub const SETTINGS: [(&str, &str); 6] = [
+    ("FIRST_BYTE_TIMEOUT", "1"),
+    ("BETWEEN_BYTES_TIMEOUT", "1"),
+    ("TOTAL_TIMEOUT", "2"),
+    ("CONNECT_TIMEOUT", "1"),
+    ("RETRY_ATTEMPTS", "1"),
+    ("BREAKER_FAILURES", "0"),
+];
 /// Far above them: every call has an end.
 const ENDS_WITHIN: Duration = Duration::from_secs(15);
 

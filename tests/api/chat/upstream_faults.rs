@@ -1,6 +1,6 @@
 //! Every way in which a provider fails (P2): one terminal event or status, no hold left, and what arrived is charged.
 
-use super::fault_table::{TABLE, TIMEOUTS, check_plain, check_stream};
+use super::fault_table::{SETTINGS, TABLE, check_plain, check_stream};
 use super::*;
 use crate::support::{self, books, is_long};
 use futures_util::stream::{self, StreamExt};
@@ -27,7 +27,7 @@ async fn the_table_names_every_fault_that_the_provider_knows() {
 
 #[actix_web::test]
 async fn every_fault_of_a_plain_answer_ends_in_one_status_and_the_right_charge() {
-    let app = &support::app_with(&TIMEOUTS).await;
+    let app = &support::app_with(&SETTINGS).await;
     let kinds = (0..rounds()).flat_map(|_| TABLE);
     let calls = kinds.map(|(word, expected, _)| async move { check_plain(app, &model(word), word, expected).await });
     let calls = stream::iter(calls).buffer_unordered(AT_ONCE).count().await;
@@ -36,7 +36,7 @@ async fn every_fault_of_a_plain_answer_ends_in_one_status_and_the_right_charge()
 
 #[actix_web::test]
 async fn every_fault_of_a_stream_ends_in_one_terminal_event_and_the_right_charge() {
-    let app = &support::app_with(&TIMEOUTS).await;
+    let app = &support::app_with(&SETTINGS).await;
     let kinds = (0..rounds()).flat_map(|_| TABLE);
     let calls = kinds.map(|(word, _, expected)| async move { check_stream(app, &model(word), word, expected).await });
     let calls = stream::iter(calls).buffer_unordered(AT_ONCE).count().await;

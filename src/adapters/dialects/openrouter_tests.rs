@@ -1,4 +1,4 @@
-use super::models::parse;
+use super::openrouter::DIALECT;
 use serde_json::{Value, json};
 use tollgate_actors::ports::{CatalogModel, GatewayError};
 use tollgate_domain::{GatewayId, PricePerMillion};
@@ -22,7 +22,7 @@ fn gpt_4o() -> Value {
 }
 
 fn one(entry: Value) -> CatalogModel {
-    let mut models = parse(json!({"data": [entry]}).to_string().as_bytes()).unwrap();
+    let mut models = DIALECT.read(json!({"data": [entry]}).to_string().as_bytes()).unwrap();
     assert_eq!(models.len(), 1);
     models.remove(0)
 }
@@ -43,7 +43,7 @@ fn the_specifications_sample_becomes_a_model_and_its_public_entry() {
     let model = one(gpt_4o());
     assert_eq!((model.id.as_str(), model.gateway, model.context_length), ("openai/gpt-4o", GatewayId::OpenRouter, 128_000));
     assert_eq!(model.max_completion_tokens, Some(16_384));
-    let prices = model.prices.unwrap();
+    let prices = model.prices.unwrap().base;
     assert_eq!((prices.prompt, prices.completion), (per_token("0.0000025"), per_token("0.00001")));
     assert_eq!((prices.cache_read, prices.cache_write, prices.reasoning), (Some(per_token("0.00000125")), None, None));
     assert_eq!((prices.request, prices.image), (0, 3_613_000));
@@ -76,7 +76,7 @@ fn the_specifications_sample_becomes_a_model_and_its_public_entry() {
 fn prices_are_read_as_text_as_numbers_and_with_exponents() {
     for price in [json!("0.0000025"), json!(0.000_002_5), json!("2.5e-6"), json!(" 0.0000025 ")] {
         let model = priced(json!({"prompt": price, "completion": "0"}));
-        assert_eq!(model.prices.unwrap().prompt, per_token("0.0000025"), "{price}");
+        assert_eq!(model.prices.unwrap().base.prompt, per_token("0.0000025"), "{price}");
         assert_eq!(model.public["pricing"]["prompt"], "0.0000025", "{price}");
     }
 }
@@ -107,10 +107,10 @@ fn a_price_that_is_not_stated_or_no_number_is_unknown_and_shown_as_null() {
 #[test]
 fn a_routers_negative_price_is_handed_on_to_be_judged_and_never_shown() {
     let model = priced(json!({"prompt": "-1", "completion": "-1"}));
-    assert!(model.prices.unwrap().prompt.is_absurd());
+    assert!(model.prices.unwrap().base.prompt.is_absurd());
     assert_eq!(model.public["pricing"]["prompt"], Value::Null);
     let model = priced(json!({"prompt": "3", "completion": "15"}));
-    assert!(model.prices.unwrap().completion.is_absurd());
+    assert!(model.prices.unwrap().base.completion.is_absurd());
     assert_eq!(model.public["pricing"]["completion"], Value::Null);
 }
 
@@ -118,14 +118,14 @@ fn a_routers_negative_price_is_handed_on_to_be_judged_and_never_shown() {
 fn reasoning_at_zero_is_charged_as_completion() {
     let model = priced(json!({"prompt": "0.000001", "completion": "0.000002", "internal_reasoning": "0"}));
     // Mutant: without the filter reasoning is free, and this is red.
-    assert_eq!(model.prices.unwrap().reasoning, None);
+    assert_eq!(model.prices.unwrap().base.reasoning, None);
     assert_eq!(model.public["pricing"]["internal_reasoning"], "0");
 }
 
 #[test]
 fn a_fee_finer_than_a_nano_dollar_is_rounded_up() {
     let model = priced(json!({"prompt": "0", "completion": "0", "request": "0.0000000001"}));
-    assert_eq!(model.prices.unwrap().request, 1);
+    assert_eq!(model.prices.unwrap().base.request, 1);
 }
 
 #[test]
@@ -150,13 +150,13 @@ fn weird_entries_become_models_with_what_is_right_in_them() {
 fn entries_without_a_usable_id_are_left_out_and_the_rest_is_kept() {
     let ids = [json!(""), json!("  "), json!(7), Value::Null, json!("a\nb"), json!("x".repeat(257)), json!("good")];
     let data: Vec<Value> = ids.into_iter().map(|id| json!({"id": id})).chain([json!("text"), json!(null)]).collect();
-    let models = parse(json!({"data": data}).to_string().as_bytes()).unwrap();
+    let models = DIALECT.read(json!({"data": data}).to_string().as_bytes()).unwrap();
     assert_eq!(models.iter().map(|model| model.id.as_str()).collect::<Vec<_>>(), ["good"]);
 }
 
 #[test]
 fn what_is_no_list_is_malformed() {
-    for body in ["", "<html>", "[]", "{}", r#"{"data": {}}"#, r#"{"data": null}"#, r#"{"data": [{"id": "openai/gp"#, "\u{0}"] {
-        assert!(matches!(parse(body.as_bytes()), Err(GatewayError::Malformed(_))), "{body:?}");
+    for body in ["", "<html>", "{}", r#"{"data": {}}"#, r#"{"data": null}"#, r#"{"data": [{"id": "openai/gp"#, "\u{0}"] {
+        assert!(matches!(DIALECT.read(body.as_bytes()), Err(GatewayError::Malformed(_))), "{body:?}");
     }
 }

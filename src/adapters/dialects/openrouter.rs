@@ -1,14 +1,14 @@
 //! OpenRouter's list of models, and what the catalogue's doors show of it.
 
+use super::{Dialect, KeyPlace, id_of};
 use crate::adapters::price_text::{decimal, per_piece_nanos, per_token};
-use crate::adapters::providers;
-use serde::Deserialize;
+use crate::adapters::{AdapterError, GatewaySettings, providers};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue, REFERER};
 use serde_json::{Map, Value, json};
-use tollgate_actors::ports::{CatalogModel, GatewayError};
-use tollgate_domain::{GatewayId, PriceLines, PricePerMillion};
+use tollgate_actors::ports::CatalogModel;
+use tollgate_domain::{GatewayId, PriceLines, PriceList, PricePerMillion};
 
-/// Longer ids are nobody's; they are keys of maps and of records.
-const ID_BYTES_MAX: usize = 256;
+const X_TITLE: HeaderName = HeaderName::from_static("x-title");
 /// Shown in every entry, null when unknown.
 const PRICES_SHOWN: [&str; 6] = ["prompt", "completion", "request", "image", "web_search", "internal_reasoning"];
 /// Shown where OpenRouter states them.
@@ -17,41 +17,39 @@ const PRICES_SHOWN_IF_STATED: [&str; 7] =
 /// Prices of a piece; all others are of a token.
 const PER_PIECE: [&str; 3] = ["request", "image", "web_search"];
 
-#[derive(Deserialize)]
-struct List {
-    data: Vec<Value>,
+pub(super) const DIALECT: Dialect = Dialect { id: GatewayId::OpenRouter, key: KeyPlace::Bearer, headers, models };
+
+/// OpenRouter shows its users which site calls; without these it says "unknown", which is no error.
+fn headers(settings: &GatewaySettings) -> Result<HeaderMap, AdapterError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in [(REFERER, &settings.site_url), (X_TITLE, &settings.site_name)] {
+        if !value.is_empty() {
+            let wrong = |_| AdapterError::Setting { what: "site", reason: "can't stand in a header".to_owned() };
+            headers.insert(name, HeaderValue::try_from(value.as_str()).map_err(wrong)?);
+        }
+    }
+    Ok(headers)
 }
 
-/// Reads `GET models`. An entry without an id is no model and is left out.
-pub(super) fn parse(body: &[u8]) -> Result<Vec<CatalogModel>, GatewayError> {
-    let list: List =
-        serde_json::from_slice(body).map_err(|error| GatewayError::Malformed(format!("the list of models: {error}")))?;
-    let count = list.data.len();
-    let models: Vec<CatalogModel> = list.data.iter().filter_map(model).collect();
-    if models.len() < count {
-        tracing::warn!(gateway = "openrouter", left_out = count - models.len(), "entries that are no models");
-    }
-    Ok(models)
+fn models(entries: &[Value]) -> Vec<CatalogModel> {
+    entries.iter().filter_map(model).collect()
 }
 
 fn model(entry: &Value) -> Option<CatalogModel> {
-    let id = entry.get("id")?.as_str().filter(|id| is_id(id))?;
+    let id = id_of(entry)?;
     let top_provider = entry.get("top_provider");
     let context_length = entry.get("context_length").and_then(Value::as_i64).unwrap_or(0).max(0);
     Some(CatalogModel {
         id: id.to_owned(),
         gateway: GatewayId::OpenRouter,
-        prices: entry.get("pricing").and_then(prices),
+        upstream_id: None,
+        prices: entry.get("pricing").and_then(prices).map(PriceList::from),
         context_length,
         max_completion_tokens: top_provider
             .and_then(|top| top.get("max_completion_tokens")?.as_i64())
             .filter(|tokens| *tokens > 0),
         public: public(id, context_length, entry),
     })
-}
-
-fn is_id(id: &str) -> bool {
-    !id.trim().is_empty() && id.len() <= ID_BYTES_MAX && !id.chars().any(char::is_control)
 }
 
 /// What OpenRouter charges: `None` when it does not say, or not in numbers. Whether the numbers are sane is for the

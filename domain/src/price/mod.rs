@@ -1,4 +1,11 @@
-//! Price lists in integers, and the one place where a cost is rounded.
+//! Prices in integers, and the one place where a cost is rounded.
+
+mod list;
+
+#[cfg(test)]
+mod tests;
+
+pub use list::{DayWindow, PriceList, PriceOverride};
 
 use crate::money::{MoneyError, Nanos, parse_decimal};
 use crate::usage::TokenUsage;
@@ -94,28 +101,34 @@ impl PriceLines {
         round_half_up(tokens).saturating_add(flat).try_into().map_or(Nanos::MAX, Nanos)
     }
 
-    /// The most that a call with at most these counts can cost: each class at its dearest line.
+    /// Each class of tokens at its dearest line: no usage costs more than it does here.
     #[must_use]
-    pub fn worst_case(&self, prompt_tokens: i64, completion_tokens: i64, images: i64) -> Nanos {
+    pub fn ceiling(self) -> Self {
         let dearest = |base: PricePerMillion, others: [Option<PricePerMillion>; 2]| {
             others.into_iter().flatten().fold(base, PricePerMillion::max)
         };
-        let ceiling = Self {
+        Self {
             prompt: dearest(self.prompt, [self.cache_read, self.cache_write]),
             completion: dearest(self.completion, [self.reasoning, None]),
             cache_read: None,
             cache_write: None,
             reasoning: None,
-            ..*self
-        };
-        ceiling.cost(&TokenUsage { prompt: prompt_tokens, completion: completion_tokens, images, ..TokenUsage::default() })
+            ..self
+        }
+    }
+
+    /// The most that a call with at most these counts can cost: each class at its dearest line.
+    #[must_use]
+    pub fn worst_case(&self, prompt_tokens: i64, completion_tokens: i64, images: i64) -> Nanos {
+        let usage = TokenUsage { prompt: prompt_tokens, completion: completion_tokens, images, ..TokenUsage::default() };
+        self.ceiling().cost(&usage)
     }
 
     /// How many completion tokens `budget` still pays for, when the prompt's share is paid first. Never negative.
     #[must_use]
     pub fn affordable_completion(&self, budget: Nanos, prompt_tokens: i64, images: i64) -> i64 {
         let left = budget.saturating_sub(self.worst_case(prompt_tokens, 0, images));
-        let price = self.reasoning.map_or(self.completion, |reasoning| reasoning.max(self.completion));
+        let price = self.ceiling().completion;
         if left.is_negative() {
             return 0;
         }
@@ -136,94 +149,4 @@ impl PriceLines {
 /// The one rounding rule: nano-dollars × tokens per million, half up.
 const fn round_half_up(scaled: i128) -> i128 {
     (scaled + TOKENS_PER_UNIT / 2).div_euclid(TOKENS_PER_UNIT)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn price(usd_per_token: &str) -> PricePerMillion {
-        PricePerMillion::parse_usd_per_token(usd_per_token).expect("a price")
-    }
-
-    #[test]
-    fn a_price_is_read_and_shown_per_token() {
-        assert_eq!(price("0.0000025").0, 2_500_000_000);
-        assert_eq!(price("0.0000025").to_usd_per_token(), "0.0000025");
-        assert_eq!(price("0").to_usd_per_token(), "0");
-        assert_eq!(price("0.0000000000000019999").0, 1);
-        assert!(PricePerMillion::parse_usd_per_token("0.0000000000000010-9").is_err());
-        assert!(price("-1").is_absurd());
-        assert!(price("0.02").is_absurd());
-        assert!(!price("0.01").is_absurd());
-    }
-
-    #[test]
-    fn each_class_of_tokens_is_charged_at_its_own_line() {
-        let lines = PriceLines {
-            prompt: price("0.000003"),
-            completion: price("0.000015"),
-            cache_read: Some(price("0.0000003")),
-            cache_write: Some(price("0.00000375")),
-            reasoning: Some(price("0.00002")),
-            request: 1_000,
-            image: 2_000,
-        };
-        let usage = TokenUsage { prompt: 100, completion: 50, cache_read: 40, cache_write: 20, reasoning: 10, images: 2 };
-        // 40 x 3000 + 40 x 300 + 20 x 3750 + 40 x 15000 + 10 x 20000 + 1000 + 2 x 2000 nano-dollars.
-        assert_eq!(lines.cost(&usage), Nanos(1_012_000));
-    }
-
-    #[test]
-    fn a_half_nano_rounds_up_and_less_rounds_down() {
-        let lines = PriceLines::flat(PricePerMillion(500_000));
-        assert_eq!(lines.cost(&TokenUsage { prompt: 1, ..TokenUsage::default() }), Nanos(1));
-        let lines = PriceLines::flat(PricePerMillion(499_999));
-        assert_eq!(lines.cost(&TokenUsage { prompt: 1, ..TokenUsage::default() }), Nanos(0));
-    }
-
-    fn any_lines() -> impl Strategy<Value = PriceLines> {
-        let line = || (0..PricePerMillion::SANE_MAX.0).prop_map(PricePerMillion);
-        (
-            line(),
-            line(),
-            proptest::option::of(line()),
-            proptest::option::of(line()),
-            proptest::option::of(line()),
-            0..1_000_000i64,
-        )
-            .prop_map(|(prompt, completion, cache_read, cache_write, reasoning, request)| PriceLines {
-                prompt,
-                completion,
-                cache_read,
-                cache_write,
-                reasoning,
-                request,
-                image: 0,
-            })
-    }
-
-    proptest! {
-        #[test]
-        fn no_usage_within_the_bounds_costs_more_than_the_worst_case(
-            lines in any_lines(), prompt in 0..1_000_000i64, completion in 0..100_000i64, split in (0.0..1.0f64, 0.0..1.0f64)
-        ) {
-            #[expect(clippy::as_conversions, reason = "a random share of a random count")]
-            let share = |whole: i64, part: f64| (whole as f64 * part) as i64;
-            let cache_read = share(prompt, split.0);
-            let usage = TokenUsage {
-                prompt, completion, cache_read, cache_write: share(prompt - cache_read, split.1), reasoning: share(completion, split.1), images: 0,
-            };
-            prop_assert!(lines.cost(&usage) <= lines.worst_case(prompt, completion, 0));
-        }
-
-        #[test]
-        fn what_is_called_affordable_is_affordable(lines in any_lines(), budget in 0..i64::MAX / 2, prompt in 0..100_000i64) {
-            let tokens = lines.affordable_completion(Nanos(budget), prompt, 0);
-            if tokens > 0 && tokens < i64::MAX {
-                prop_assert!(lines.worst_case(prompt, tokens, 0).0 <= budget.saturating_add(1));
-            }
-        }
-    }
 }
