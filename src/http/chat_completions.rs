@@ -24,7 +24,10 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 /// `portkey_virtual_key` choose one. The answer, or the last chunk of a stream that asked for usage, carries `gateway_usage`.
 #[utoipa::path(tag = "chat", params(CallQuery,
     ("Idempotency-Key" = Option<String>, Header, description = "The same key and body within 24 hours: one call, one charge", max_length = 255),
-), request_body(content = Object, description = "OpenAI's CreateChatCompletionRequest"), responses(
+), request_body(
+    content = Object, description = "OpenAI's CreateChatCompletionRequest",
+    example = json!({"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 16}),
+), responses(
     (status = 200, description = "The completion, or its events when `stream` is true", content(
         (Object = "application/json"), (String = "text/event-stream"),
     )),

@@ -1,5 +1,6 @@
 //! Those who send nonsense, drip, or come in too great numbers (P4, P5, P6): nobody else notices, and nothing is charged.
 
+mod flood;
 mod framing;
 mod json;
 mod lawful;

@@ -1,10 +1,12 @@
 //! Promise P6: above capacity a call is refused at once with 503 and Retry-After, not kept waiting, and nothing is lost.
 
+use super::flood::{self, Tally};
 use super::{PATH, assert_well, question};
-use crate::support::{self, TestApp, TestUser, eventually};
+use crate::support::{self, TestApp, TestDatabase, TestFolder, TestUser, eventually, is_long, kill};
 use std::time::{Duration, Instant};
 use tollgate_actors::ledger::{HoldRequest, LedgerError, OPEN_HOLDS_MAX, Ticket};
 use tollgate_domain::{HoldId, Nanos};
+use tollgate_sim::provider::{Provider, ProviderOptions};
 use uuid::Uuid;
 
 /// Takes every place for a call that the ledger has.
@@ -54,4 +56,32 @@ async fn a_full_ledger_refuses_at_once_with_retry_after_and_recovers() {
         (app.database.number("SELECT count(*) FROM holds WHERE state = 0").await == 0).then_some(())
     })
     .await;
+}
+
+#[actix_web::test]
+async fn at_three_times_its_capacity_a_server_serves_on_and_refuses_the_rest() {
+    tollgate::install_crypto();
+    let (database, folder) = (TestDatabase::create().await, TestFolder::create());
+    let sim = Provider::start(ProviderOptions::default()).await.unwrap();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let served = kill::start(&database, &folder, &sim, &client).await;
+    let key = kill::rich_user(&client, served.address).await;
+    let time = Duration::from_secs(if is_long() { 15 } else { 3 });
+    flood::back_to_back(served.address, &key, 64, time / 3).await;
+    let quiet = flood::back_to_back(served.address, &key, 64, time).await;
+    let mut flooded = flood::at_a_rate(served.address, &key, 3 * per_second(quiet.served.len(), time), time).await;
+    let (capacity, kept) = (per_second(quiet.served.len(), time), per_second(flooded.served.len(), time));
+    println!(
+        "promise P6: capacity {capacity}/s; at three times that {kept}/s served (p99 {:.1?}), {} refused (p99 {:.1?}), {} not sent, {} lost",
+        Tally::p99(&mut flooded.served),
+        flooded.refused.len(),
+        Tally::p99(&mut flooded.refused),
+        flooded.unsent,
+        flooded.lost.len()
+    );
+    assert!(flooded.lost.is_empty(), "{} lost, such as {:?}", flooded.lost.len(), &flooded.lost[..flooded.lost.len().min(3)]);
+}
+
+fn per_second(count: usize, time: Duration) -> usize {
+    count * 1_000 / usize::try_from(time.as_millis()).unwrap()
 }
