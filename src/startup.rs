@@ -72,6 +72,8 @@ pub struct Application {
 /// What is to be stopped, in [`shutdown`]'s order.
 pub(crate) struct Parts {
     pub server: ServerHandle,
+    /// The server's own socket.
+    pub listener: TcpListener,
     pub services: web::Data<Services>,
     pub arbiters: Arbiters,
     pub io: IoRuntime,
@@ -129,8 +131,8 @@ impl Application {
             health: HealthBoard::default(),
             models: Shelf::default(),
         });
-        let server = server::serve(listener, &services)?;
-        let parts = Parts { server: server.handle(), services, arbiters, io, lost };
+        let server = server::serve(listener.try_clone()?, &services)?;
+        let parts = Parts { server: server.handle(), listener, services, arbiters, io, lost };
         Ok(Self { address, server, parts })
     }
 

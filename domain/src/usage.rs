@@ -1,7 +1,9 @@
 //! Token counts of one model call, read from whatever an upstream sends.
 
+mod counts;
+
+use counts::{Count, Counts, Parts};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// What a call used. `prompt` includes the cached and cache-written tokens, `completion` the reasoning ones, as in
 /// OpenAI's `usage` object.
@@ -31,39 +33,25 @@ pub struct UsageReading {
     pub absurd: bool,
 }
 
-/// More tokens than any context window will hold for a while: above this a count is garbage.
-const TOKENS_MAX: i64 = 1_000_000_000_000_000;
-
 impl UsageReading {
-    /// Reads OpenAI's `usage` object. `None` when there are no counts in it at all.
+    /// Reads OpenAI's `usage` object, in one pass without a tree. `None` when there are no counts in it at all.
     ///
     /// Sources: OpenAI's `CompletionUsage` schema; OpenRouter's `cache_write_tokens` beside `cached_tokens`.
     #[must_use]
-    pub fn from_openai(usage: &Value) -> Option<Self> {
-        let object = usage.as_object()?;
-        if !object.contains_key("prompt_tokens") && !object.contains_key("completion_tokens") {
+    pub fn from_openai(json: &str) -> Option<Self> {
+        let counts: Counts = serde_json::from_str(json).ok()?;
+        if counts.prompt.is_none() && counts.completion.is_none() {
             return None;
         }
         let mut absurd = false;
-        let mut count = |value: Option<&Value>| match value {
-            None | Some(Value::Null) => 0,
-            Some(value) => match value.as_i64() {
-                Some(tokens @ 0..=TOKENS_MAX) => tokens,
-                Some(tokens) if tokens > 0 => {
-                    absurd = true;
-                    TOKENS_MAX
-                }
-                _ => {
-                    absurd = true;
-                    if value.as_f64().is_some_and(|tokens| tokens > 0.0) { TOKENS_MAX } else { 0 }
-                }
-            },
+        let mut tokens = |count: Option<Count>| {
+            let count = count.unwrap_or_default();
+            absurd |= count.absurd;
+            count.tokens
         };
-        let prompt = count(object.get("prompt_tokens"));
-        let completion = count(object.get("completion_tokens"));
-        let cache_read = count(usage.pointer("/prompt_tokens_details/cached_tokens"));
-        let cache_write = count(usage.pointer("/prompt_tokens_details/cache_write_tokens"));
-        let reasoning = count(usage.pointer("/completion_tokens_details/reasoning_tokens"));
+        let (prompt, completion) = (tokens(counts.prompt), tokens(counts.completion));
+        let Parts { cache_read, cache_write, reasoning } = counts.parts;
+        let (cache_read, cache_write, reasoning) = (tokens(cache_read), tokens(cache_write), tokens(reasoning));
         // Parts can't exceed their whole; an upstream that says so would be charged twice for the same tokens.
         let parts_fit = cache_read.saturating_add(cache_write) <= prompt && reasoning <= completion;
         let usage = TokenUsage {
@@ -80,12 +68,17 @@ impl UsageReading {
 
 #[cfg(test)]
 mod tests {
+    use super::counts::TOKENS_MAX;
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
+
+    fn read(usage: &Value) -> Option<UsageReading> {
+        UsageReading::from_openai(&usage.to_string())
+    }
 
     #[test]
     fn openais_usage_is_read_with_its_details() {
-        let reading = UsageReading::from_openai(&json!({
+        let reading = read(&json!({
             "prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120,
             "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 10},
             "completion_tokens_details": {"reasoning_tokens": 5},
@@ -99,22 +92,35 @@ mod tests {
     #[test]
     fn a_usage_without_counts_is_no_usage() {
         for usage in [json!(null), json!({}), json!("12"), json!([1]), json!({"total_tokens": 3})] {
-            assert_eq!(UsageReading::from_openai(&usage), None, "{usage}");
+            assert_eq!(read(&usage), None, "{usage}");
         }
     }
 
     #[test]
     fn negative_fractional_and_huge_counts_are_clamped_and_called_absurd() {
-        for (sent, read) in [(json!(-5), 0), (json!(1.5), TOKENS_MAX), (json!(1e300), TOKENS_MAX), (json!("7"), 0)] {
-            let reading = UsageReading::from_openai(&json!({"prompt_tokens": sent, "completion_tokens": 1})).expect("counts");
+        for (sent, expected) in [(json!(-5), 0), (json!(1.5), TOKENS_MAX), (json!(1e300), TOKENS_MAX), (json!("7"), 0)] {
+            let reading = read(&json!({"prompt_tokens": sent, "completion_tokens": 1})).expect("counts");
             assert!(reading.absurd, "{sent}");
-            assert_eq!(reading.usage.prompt, read, "{sent}");
+            assert_eq!(reading.usage.prompt, expected, "{sent}");
         }
     }
 
     #[test]
+    fn details_that_are_no_object_hold_no_parts_and_what_is_no_count_is_absurd() {
+        for details in [json!(null), json!([1, [2]]), json!(7), json!(-7), json!(1.5), json!("x"), json!(true)] {
+            let usage = json!({"prompt_tokens": 3, "prompt_tokens_details": details, "completion_tokens_details": details});
+            let expected = TokenUsage { prompt: 3, ..TokenUsage::default() };
+            assert_eq!(read(&usage), Some(UsageReading { usage: expected, absurd: false }), "{details}");
+        }
+        for count in [json!([1]), json!({"a": 1}), json!(true)] {
+            assert!(read(&json!({"prompt_tokens": count})).expect("counts").absurd, "{count}");
+        }
+        assert_eq!(read(&json!({"prompt_tokens": null})).expect("counts").usage.prompt, 0);
+    }
+
+    #[test]
     fn parts_never_exceed_their_whole() {
-        let reading = UsageReading::from_openai(&json!({
+        let reading = read(&json!({
             "prompt_tokens": 10, "completion_tokens": 1,
             "prompt_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 8},
             "completion_tokens_details": {"reasoning_tokens": 9},

@@ -3,8 +3,10 @@
 use super::upstream_body::{Deadlines, UpstreamBody};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use reqwest::Response;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
+use hyper::Response;
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
+use std::error::Error;
 use std::time::Duration;
 use tollgate_actors::ports::{Clock, GatewayError, UpstreamAnswer};
 
@@ -22,7 +24,7 @@ pub(super) const EVENT_STREAM: &str = "text/event-stream";
 
 /// Turns a head into an answer or the error that it is. For a stream, JSON is let through: the caller makes a stream of it.
 pub(super) async fn accept(
-    response: Response,
+    response: Response<Incoming>,
     streamed: bool,
     deadlines: Deadlines,
     clock: &dyn Clock,
@@ -40,14 +42,21 @@ pub(super) async fn accept(
     }
     refuse_encoding(response.headers())?;
     let bytes_max = if content_type == EVENT_STREAM { u64::MAX } else { PLAIN_BYTES_MAX };
-    if response.content_length().is_some_and(|length| length > bytes_max) {
+    if response.body().size_hint().exact().is_some_and(|length| length > bytes_max) {
         return Err(GatewayError::TooLarge);
     }
-    Ok(UpstreamAnswer { content_type, body: UpstreamBody::new(response, deadlines, bytes_max).into_stream() })
+    Ok(UpstreamAnswer { content_type, body: UpstreamBody::new(response.into_body(), deadlines, bytes_max).into_stream() })
 }
 
 /// Lets 2xx through.
-pub(super) async fn accept_status(response: Response, deadlines: Deadlines, clock: &dyn Clock) -> Result<Response, GatewayError> {
+pub(super) async fn accept_status<B>(
+    response: Response<B>,
+    deadlines: Deadlines,
+    clock: &dyn Clock,
+) -> Result<Response<B>, GatewayError>
+where
+    B: Body<Data = Bytes, Error: Error + 'static> + Unpin,
+{
     let status = response.status();
     if status.is_success() {
         return Ok(response);
@@ -56,7 +65,8 @@ pub(super) async fn accept_status(response: Response, deadlines: Deadlines, cloc
         return Err(GatewayError::Malformed(format!("the status {} where an answer is due", status.as_u16())));
     }
     let retry_after = retry_after(response.headers(), clock.now());
-    let body = UpstreamBody::new(response, deadlines.within(REFUSAL_PATIENCE), REFUSAL_BYTES_MAX).collect_what_comes().await;
+    let body =
+        UpstreamBody::new(response.into_body(), deadlines.within(REFUSAL_PATIENCE), REFUSAL_BYTES_MAX).collect_what_comes().await;
     Err(GatewayError::Status { status: status.as_u16(), body: Bytes::from(body), retry_after })
 }
 

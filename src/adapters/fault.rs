@@ -1,22 +1,43 @@
 //! What an HTTP client's error means for a call.
 
+use super::transport::ConnectTimedOut;
+use hyper_util::client::legacy;
 use std::error::Error;
 use std::io;
 use tollgate_actors::ports::{GatewayError, Phase};
 
-/// Sorts the error by its innermost cause. The text holds no URL: a gateway's may hold a secret.
-pub(super) fn gateway_error(error: &reqwest::Error) -> GatewayError {
-    // The client has no other time-out than the one for connecting.
-    if error.is_timeout() {
+/// Why there is no head of an answer.
+pub(super) fn of_call(error: &legacy::Error) -> GatewayError {
+    if causes(error).any(|cause| cause.is::<ConnectTimedOut>()) {
         return GatewayError::Timeout(Phase::Connect);
     }
-    let causes = || std::iter::successors(error.source(), |cause| (*cause).source());
-    let text = causes().last().map_or_else(|| "no further cause".to_owned(), ToString::to_string);
+    sorted(error, error.is_connect())
+}
+
+/// Likewise, for what is asked rarely.
+pub(super) fn of_rare_call(error: &reqwest::Error) -> GatewayError {
+    // The client has no other time-out than the one for connecting.
+    if error.is_timeout() { GatewayError::Timeout(Phase::Connect) } else { sorted(error, error.is_connect()) }
+}
+
+/// Why a body broke.
+pub(super) fn of_body(error: &(dyn Error + 'static)) -> GatewayError {
+    sorted(error, false)
+}
+
+/// Sorts the error by its innermost cause. The text holds no URL: a gateway's may hold a secret.
+fn sorted(error: &(dyn Error + 'static), in_connecting: bool) -> GatewayError {
+    let text = causes(error).last().map_or_else(|| "no further cause".to_owned(), ToString::to_string);
     // A certificate that is refused is malformed data to rustls, and no connection to us.
-    if !error.is_connect() && causes().any(is_no_http) {
+    if !in_connecting && causes(error).any(is_no_http) {
         return GatewayError::Malformed(text);
     }
     GatewayError::Connection(text)
+}
+
+/// The error and what caused it.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |cause| (*cause).source())
 }
 
 /// Bytes came, and they are not HTTP.

@@ -1,11 +1,11 @@
 //! A model gateway that speaks OpenAI's wire format in a dialect of its own.
 
+use super::client::Client;
 use super::dialects::Dialect;
 use super::openai_compatible::OpenAiCompatible;
 use super::{AdapterError, GatewaySettings, TimeoutSettings};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use reqwest::Client;
 use std::sync::Arc;
 use tollgate_actors::ledger::CallPermit;
 use tollgate_actors::ports::{CatalogModel, Clock, GatewayError, ModelGateway, UpstreamAnswer, UpstreamCall};

@@ -1,8 +1,9 @@
 //! The model gateways that are on, with clients of their own for each HTTP worker.
 
+use super::client::Client;
 use super::dialects::Dialect;
 use super::gateway::Gateway;
-use super::{AdapterError, GatewaySettings, TimeoutSettings, client};
+use super::{AdapterError, GatewaySettings, TimeoutSettings};
 use std::sync::Arc;
 use tollgate_actors::ports::{Clock, ModelGateway};
 use tollgate_domain::GatewayId;
@@ -22,7 +23,7 @@ impl Gateways {
     /// # Errors
     /// A setting that can't be part of a request, or a machine without root certificates.
     pub fn build(settings: &[GatewaySettings], timeouts: TimeoutSettings, clock: &Arc<dyn Clock>) -> Result<Self, AdapterError> {
-        let client = client::build(&timeouts)?;
+        let client = Client::build(&timeouts)?;
         let adapter = |settings: &GatewaySettings| -> Option<Result<Arc<dyn ModelGateway>, AdapterError>> {
             let Some(dialect) = Dialect::of(settings.id) else {
                 tracing::warn!(gateway = %settings.id, "this gateway has a key, but can't be called yet: it stays off");

@@ -11,6 +11,7 @@ mod gateway;
 mod openai_compatible;
 mod price_text;
 mod providers;
+mod transport;
 mod upstream_body;
 
 #[cfg(test)]
@@ -26,4 +27,6 @@ pub enum AdapterError {
     Setting { what: &'static str, reason: String },
     #[error("no HTTP client: {0}")]
     Client(#[source] reqwest::Error),
+    #[error("no root certificates: {0}")]
+    Certificates(#[source] rustls::Error),
 }

@@ -1,15 +1,21 @@
 //! What gateways with OpenAI's wire format share: the call, and the list's transport.
 
-use super::answer::{PLAIN_BYTES_MAX, accept, accept_status, media_type, refuse_encoding};
-use super::fault::gateway_error;
+use super::answer::{JSON, PLAIN_BYTES_MAX, accept, accept_status, media_type, refuse_encoding};
+use super::client::Client;
+use super::fault;
 use super::upstream_body::{Deadlines, UpstreamBody};
 use super::{AdapterError, TimeoutSettings};
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method, Request, Response, Url};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{Request, Uri};
+use reqwest::{Method, Url};
 use std::sync::Arc;
 use tokio::time::timeout_at;
 use tollgate_actors::ports::{Clock, GatewayError, UpstreamAnswer, UpstreamCall};
 
+/// How we call ourselves.
+const PROGRAM: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// One gateway's `chat/completions` and `models`. All that is the same for every call is made once.
@@ -17,7 +23,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Not public: who has it can call without a hold.
 pub struct OpenAiCompatible {
     client: Client,
-    chat_url: Url,
+    chat_uri: Uri,
     models_url: Url,
     headers: HeaderMap,
     timeouts: TimeoutSettings,
@@ -39,7 +45,9 @@ impl OpenAiCompatible {
         let base = base_url(base)?;
         let join = |path: &str| base.join(path).map_err(|error| wrong("base URL", &error));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        Ok(Self { chat_url: join("chat/completions")?, models_url: join("models")?, client, headers, timeouts, clock })
+        headers.insert(USER_AGENT, HeaderValue::from_static(PROGRAM));
+        let chat_uri = join("chat/completions")?.as_str().parse().map_err(|error| wrong("base URL", &error))?;
+        Ok(Self { chat_uri, models_url: join("models")?, client, headers, timeouts, clock })
     }
 
     /// Sends one completion; resolves with the head of the answer.
@@ -49,7 +57,11 @@ impl OpenAiCompatible {
     pub async fn complete(&self, call: UpstreamCall) -> Result<UpstreamAnswer, GatewayError> {
         let deadlines = Deadlines::from_now(&self.timeouts);
         let streamed = call.streamed;
-        let response = self.send(self.chat_request(call)?, &deadlines).await?;
+        let (deadline, phase) = deadlines.first();
+        let response = match timeout_at(deadline, self.client.calls.send(self.chat_request(call)?)).await {
+            Ok(answered) => answered.map_err(|error| fault::of_call(&error))?,
+            Err(_) => return Err(GatewayError::Timeout(phase)),
+        };
         accept(response, streamed, deadlines, &*self.clock).await
     }
 
@@ -59,20 +71,25 @@ impl OpenAiCompatible {
     /// As a completion's; `Malformed` for what is no JSON by its head.
     pub async fn model_list(&self) -> Result<Vec<u8>, GatewayError> {
         let deadlines = Deadlines::from_now(&self.timeouts);
-        let mut request = Request::new(Method::GET, self.models_url.clone());
-        request.headers_mut().clone_from(&self.headers);
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let response = accept_status(self.send(request, &deadlines).await?, deadlines, &*self.clock).await?;
+        let (deadline, phase) = deadlines.first();
+        let request = self.client.rare.get(self.models_url.clone()).headers(self.headers.clone()).header(ACCEPT, JSON).send();
+        let response = match timeout_at(deadline, request).await {
+            Ok(answered) => answered.map_err(|error| fault::of_rare_call(&error))?,
+            Err(_) => return Err(GatewayError::Timeout(phase)),
+        };
+        let response = accept_status(response.into(), deadlines, &*self.clock).await?;
         let content_type = media_type(response.headers());
         if content_type.contains("html") {
             return Err(GatewayError::Malformed(format!("the content type {content_type:?} where JSON is due")));
         }
         refuse_encoding(response.headers())?;
-        UpstreamBody::new(response, deadlines, PLAIN_BYTES_MAX).collect().await
+        UpstreamBody::new(response.into_body(), deadlines, PLAIN_BYTES_MAX).collect().await
     }
 
-    fn chat_request(&self, call: UpstreamCall) -> Result<Request, GatewayError> {
-        let mut request = Request::new(Method::POST, self.chat_url.clone());
+    fn chat_request(&self, call: UpstreamCall) -> Result<Request<Full<Bytes>>, GatewayError> {
+        let mut request = Request::new(Full::new(call.body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.chat_uri.clone();
         let headers = request.headers_mut();
         headers.clone_from(&self.headers);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -83,16 +100,7 @@ impl OpenAiCompatible {
             let name = HeaderName::try_from(*name).map_err(|_| unsendable(name))?;
             headers.insert(name, header_value(value)?);
         }
-        *request.body_mut() = Some(call.body.into());
         Ok(request)
-    }
-
-    async fn send(&self, request: Request, deadlines: &Deadlines) -> Result<Response, GatewayError> {
-        let (deadline, phase) = deadlines.first();
-        match timeout_at(deadline, self.client.execute(request)).await {
-            Ok(answered) => answered.map_err(|error| gateway_error(&error)),
-            Err(_) => Err(GatewayError::Timeout(phase)),
-        }
     }
 }
 

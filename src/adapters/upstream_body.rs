@@ -1,10 +1,13 @@
 //! The body of an upstream answer, under its time-outs and its bound.
 
-use super::fault::gateway_error;
+use super::fault;
 use super::settings::TimeoutSettings;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use http_body_util::BodyExt;
+use hyper::body::Body;
+use std::error::Error;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tollgate_actors::ports::{GatewayError, Phase};
@@ -45,35 +48,38 @@ impl Deadlines {
 }
 
 /// A body that ends, breaks or runs out of time. Dropping it closes the upstream connection, or resets its HTTP/2 stream.
-pub(super) struct UpstreamBody {
+pub(super) struct UpstreamBody<B> {
     /// `None` when it is over.
-    response: Option<reqwest::Response>,
+    incoming: Option<B>,
     deadlines: Deadlines,
     bytes_left: u64,
     begun: bool,
 }
 
-impl UpstreamBody {
+impl<B> UpstreamBody<B>
+where
+    B: Body<Data = Bytes, Error: Error + 'static> + Unpin,
+{
     /// At most `bytes_max` of the body are handed out; more is [`GatewayError::TooLarge`].
-    pub const fn new(response: reqwest::Response, deadlines: Deadlines, bytes_max: u64) -> Self {
-        Self { response: Some(response), deadlines, bytes_left: bytes_max, begun: false }
+    pub const fn new(incoming: B, deadlines: Deadlines, bytes_max: u64) -> Self {
+        Self { incoming: Some(incoming), deadlines, bytes_left: bytes_max, begun: false }
     }
 
     /// The next piece; `None` after the last one, and after an error.
     pub async fn next(&mut self) -> Option<Result<Bytes, GatewayError>> {
-        let response = self.response.as_mut()?;
+        let incoming = self.incoming.as_mut()?;
         let (deadline, phase) = if self.begun { self.deadlines.next() } else { self.deadlines.first() };
-        let piece = match timeout_at(deadline, response.chunk()).await {
-            Ok(Ok(Some(piece))) => self.admit(piece),
-            Ok(Ok(None)) => {
-                self.response = None;
+        let piece = match timeout_at(deadline, next_data(incoming)).await {
+            Ok(Some(Ok(piece))) => self.admit(piece),
+            Ok(None) => {
+                self.incoming = None;
                 return None;
             }
-            Ok(Err(error)) => Err(gateway_error(&error)),
+            Ok(Some(Err(error))) => Err(fault::of_body(&error)),
             Err(_) => Err(GatewayError::Timeout(phase)),
         };
         if piece.is_err() {
-            self.response = None;
+            self.incoming = None;
         }
         Some(piece)
     }
@@ -85,7 +91,10 @@ impl UpstreamBody {
         Ok(piece)
     }
 
-    pub fn into_stream(self) -> BoxStream<'static, Result<Bytes, GatewayError>> {
+    pub fn into_stream(self) -> BoxStream<'static, Result<Bytes, GatewayError>>
+    where
+        B: Send + 'static,
+    {
         stream::unfold(self, |mut body| async move { Some((body.next().await?, body)) }).boxed()
     }
 
@@ -110,5 +119,19 @@ impl UpstreamBody {
         }
         came.truncate(room);
         came
+    }
+}
+
+/// The next piece of data; trailers say nothing of an answer.
+async fn next_data<B: Body<Data = Bytes> + Unpin>(incoming: &mut B) -> Option<Result<Bytes, B::Error>> {
+    loop {
+        match incoming.frame().await? {
+            Ok(frame) => {
+                if let Ok(data) = frame.into_data() {
+                    return Some(Ok(data));
+                }
+            }
+            Err(error) => return Some(Err(error)),
+        }
     }
 }

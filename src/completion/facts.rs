@@ -54,7 +54,7 @@ impl<'a> Facts<'a> {
 
     fn note_usage(&mut self, usage: &'a RawValue) {
         self.usage = Some(usage);
-        let reading = serde_json::from_str(usage.get()).ok().and_then(|usage| UsageReading::from_openai(&usage));
+        let reading = UsageReading::from_openai(usage.get());
         self.readings += u32::from(reading.is_some());
         self.reading = better(self.reading, reading);
     }

@@ -156,6 +156,7 @@ mod tests {
         Basis {
             offer: Offer {
                 gateway: GatewayId::OpenRouter,
+                name: None,
                 upstream_id: "m".into(),
                 prices: prices.into(),
                 context_length: 1_000,
@@ -170,7 +171,7 @@ mod tests {
     }
 
     fn received(usage: serde_json::Value, content_bytes: usize) -> Received {
-        let reading = UsageReading::from_openai(&usage);
+        let reading = UsageReading::from_openai(&usage.to_string());
         let readings = u32::from(reading.is_some());
         Received { reading, readings, content_bytes, finished: 1, finish_reason: Some("stop".to_owned()), ending: Ending::Whole }
     }

@@ -1,15 +1,15 @@
 //! All routes. Each carries its description: what is listed here is in `/openapi.json`.
 
-use super::{
-    admin, api_keys, balance, chat_completions, docs, health, metrics, models, openapi, plans, register, root, transactions,
-    user_plan,
-};
+use super::{activity, admin, api_keys, balance, chat_completions, credits, docs, environment_usage, generation, health, key};
+use super::{metrics, models, monitor, openapi, plans, register, root, transactions, user_plan};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-/// Registers everything.
+/// Registers everything. The router compares a path with one route after the other, so what is asked most stands first.
 pub fn all(config: &mut ServiceConfig<'_>) {
+    config.service(chat_completions::chat_completions);
     house(config);
     users(config);
+    usage(config);
     operator(config);
     catalogue(config);
 }
@@ -29,7 +29,6 @@ fn house(config: &mut ServiceConfig<'_>) {
 /// What can be called.
 fn catalogue(config: &mut ServiceConfig<'_>) {
     config
-        .service(chat_completions::chat_completions)
         .service(models::models)
         .service(models::catalog_models)
         .service(models::model_providers)
@@ -51,12 +50,26 @@ fn users(config: &mut ServiceConfig<'_>) {
         .service(api_keys::list_api_keys)
         .service(api_keys::delete_api_key)
         .service(balance::balance)
-        .service(transactions::credit_transactions)
         .service(plans::list_plans)
         .service(plans::find_plan)
         .service(user_plan::user_plan)
         .service(user_plan::plan_usage)
         .service(user_plan::plan_entitlements);
+}
+
+/// For those who call: what they did and what it cost.
+fn usage(config: &mut ServiceConfig<'_>) {
+    config
+        .service(activity::activity_log)
+        .service(activity::api_activity_log)
+        .service(activity::activity_stats)
+        .service(activity::api_activity_stats)
+        .service(generation::generation)
+        .service(key::current_key)
+        .service(credits::credits)
+        .service(monitor::monitor)
+        .service(environment_usage::environment_usage)
+        .service(transactions::credit_transactions);
 }
 
 /// For the operator.

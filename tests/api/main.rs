@@ -5,6 +5,8 @@
 mod support;
 
 #[cfg(test)]
+mod activity;
+#[cfg(test)]
 mod admin;
 #[cfg(test)]
 mod api_keys;
@@ -25,11 +27,15 @@ mod errors;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod generation;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod long_lists;
+#[cfg(test)]
+mod key_and_credits;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
@@ -43,6 +49,10 @@ mod providers;
 #[cfg(test)]
 mod register;
 #[cfg(test)]
+mod routing;
+#[cfg(test)]
 mod shutdown;
 #[cfg(test)]
 mod transactions;
+#[cfg(test)]
+mod upkeep;

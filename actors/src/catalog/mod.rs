@@ -12,6 +12,7 @@ mod actor;
 mod archive;
 mod desk;
 mod messages;
+mod names;
 mod prices;
 mod snapshot;
 mod text;

@@ -1,11 +1,12 @@
 //! The catalogue as everybody reads it: immutable, shared, looked up without allocation.
 
+use super::names::Names;
 use super::prices::{self, ReferencePrices};
 use super::text::{ListText, Writer, open_text};
 use crate::ports::CatalogModel;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -148,7 +149,7 @@ impl GatewayList {
 pub struct CatalogSnapshot {
     version: u64,
     lists: BTreeMap<GatewayId, GatewayList>,
-    by_id: HashMap<Box<str>, Vec<Arc<CatalogEntry>>>,
+    names: Names,
     merged: Vec<Arc<CatalogEntry>>,
 }
 
@@ -159,10 +160,18 @@ impl CatalogSnapshot {
         self.candidates(id).first()
     }
 
-    /// Every gateway's model of that id, in the order in which they are to be tried.
+    /// Every gateway's model of that id, then the same model at the gateways that call it otherwise: in the order in which
+    /// they are to be tried.
     #[must_use]
     pub fn candidates(&self, id: &str) -> &[Arc<CatalogEntry>] {
-        self.by_id.get(id).map_or(&[], Vec::as_slice)
+        self.names.exact(id)
+    }
+
+    /// [`candidates`](Self::candidates), or, where no id is exactly that, those whose id or canonical slug is the same but
+    /// for case and a leading `@`.
+    #[must_use]
+    pub fn resolve(&self, name: &str) -> &[Arc<CatalogEntry>] {
+        self.names.exact_or_loose(name)
     }
 
     /// One gateway's list; `None` while it has none (off, or not yet answered).
@@ -206,14 +215,8 @@ impl CatalogSnapshot {
         let others = self.lists.values().filter(|other| other.gateway != list.gateway);
         let charged = others.chain([list]).map(|list| (list.gateway, list.charged_at(&reference, default)));
         let lists: BTreeMap<GatewayId, GatewayList> = charged.collect();
-        let mut by_id: HashMap<Box<str>, Vec<Arc<CatalogEntry>>> = HashMap::new();
-        for entry in lists.values().flat_map(|list| &list.entries) {
-            by_id.entry(entry.id.clone()).or_default().push(Arc::clone(entry));
-            if *entry.id != *entry.upstream_id {
-                by_id.entry(entry.upstream_id.as_ref().into()).or_default().push(Arc::clone(entry));
-            }
-        }
-        Self { version: VERSIONS.fetch_add(1, Ordering::Relaxed), merged: merge(&lists), lists, by_id }
+        let names = Names::of(lists.values().flat_map(|list| &list.entries));
+        Self { version: VERSIONS.fetch_add(1, Ordering::Relaxed), merged: merge(&lists), lists, names }
     }
 }
 

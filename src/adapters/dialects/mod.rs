@@ -8,7 +8,7 @@ mod plain;
 mod openrouter_tests;
 
 use super::{AdapterError, GatewaySettings};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::Value;

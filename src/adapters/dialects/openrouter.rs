@@ -3,7 +3,7 @@
 use super::{Dialect, KeyPlace, id_of};
 use crate::adapters::price_text::{decimal, per_piece_nanos, per_token};
 use crate::adapters::{AdapterError, GatewaySettings, providers};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, REFERER};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue, REFERER};
 use serde_json::{Map, Value, json};
 use tollgate_actors::ports::CatalogModel;
 use tollgate_domain::{GatewayId, PriceLines, PriceList, PricePerMillion};

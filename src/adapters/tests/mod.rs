@@ -5,9 +5,10 @@ mod going;
 mod heads;
 mod lists;
 
+use super::client::Client;
 use super::dialects::KeyPlace;
 use super::openai_compatible::OpenAiCompatible;
-use super::{GatewaySettings, Gateways, TimeoutSettings, client};
+use super::{GatewaySettings, Gateways, TimeoutSettings};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
@@ -55,7 +56,7 @@ fn settings(base_url: String) -> GatewaySettings {
 }
 
 fn gateway(base_url: String, timeouts: TimeoutSettings) -> OpenAiCompatible {
-    let client = client::build(&timeouts).unwrap();
+    let client = Client::build(&timeouts).unwrap();
     let headers = HeaderMap::from_iter([KeyPlace::Bearer.header(&settings(base_url.clone())).unwrap()]);
     OpenAiCompatible::new(&base_url, headers, client, timeouts, Arc::new(NoonClock)).unwrap()
 }

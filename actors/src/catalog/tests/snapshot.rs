@@ -106,6 +106,59 @@ fn the_first_gateway_in_order_is_tried_first_whoever_answered_first() {
     assert_eq!(snapshot.find("m").unwrap().gateway, GatewayId::OpenRouter);
 }
 
+fn gateways(entries: &[Arc<CatalogEntry>]) -> Vec<GatewayId> {
+    entries.iter().map(|entry| entry.gateway).collect()
+}
+
+#[test]
+fn the_same_model_at_another_gateway_stands_behind_the_one_that_was_named() {
+    let named = |gateway, id: &str, upstream_id: Option<&str>, slug: Option<&str>| {
+        let mut model = model(gateway, id, Some(flat(1)));
+        model.upstream_id = upstream_id.map(str::to_owned);
+        model.public["canonical_slug"] = json!(slug);
+        model
+    };
+    let snapshot = snapshot(&[
+        list(GatewayId::OpenAi, vec![named(GatewayId::OpenAi, "openai/gpt-4o", Some("gpt-4o"), None)]),
+        list(GatewayId::Portkey, vec![named(GatewayId::Portkey, "@openai/GPT-4o", None, None)]),
+        list(GatewayId::Glama, vec![named(GatewayId::Glama, "glama/omni", None, Some("openai/gpt-4o"))]),
+        openrouter(&[("openai/gpt-4o-mini", Some(flat(1)))]),
+    ]);
+    use GatewayId::{Glama, OpenAi, Portkey};
+    for (name, expected) in [
+        ("openai/gpt-4o", vec![OpenAi, Portkey, Glama]),
+        ("gpt-4o", vec![OpenAi, Portkey, Glama]),
+        ("glama/omni", vec![Glama, Portkey, OpenAi]),
+        // No exact id: by the canonical slug, in another case, without the `@`.
+        ("OpenAI/gpt-4o", vec![Portkey, Glama, OpenAi]),
+        ("@openai/gpt-4o", vec![Portkey, Glama, OpenAi]),
+        ("Glama/Omni", vec![Glama]),
+        ("openai/gpt-4", vec![]),
+        ("", vec![]),
+    ] {
+        assert_eq!(gateways(snapshot.resolve(name)), expected, "{name:?}");
+    }
+}
+
+#[test]
+fn a_variant_is_no_stand_in_for_what_it_varies() {
+    let variant = |gateway, id: &str| {
+        let mut model = model(gateway, id, Some(flat(1)));
+        model.public["canonical_slug"] = json!("meta/llama");
+        model
+    };
+    let snapshot = snapshot(&[
+        list(
+            GatewayId::OpenRouter,
+            vec![variant(GatewayId::OpenRouter, "meta/llama"), variant(GatewayId::OpenRouter, "meta/llama:free")],
+        ),
+        list(GatewayId::Glama, vec![variant(GatewayId::Glama, "meta/llama:free")]),
+    ]);
+    assert_eq!(gateways(snapshot.resolve("meta/llama")), [GatewayId::OpenRouter]);
+    assert_eq!(gateways(snapshot.resolve("meta/llama:free")), [GatewayId::OpenRouter, GatewayId::Glama]);
+    assert_eq!(gateways(snapshot.resolve("Meta/Llama:Free")), [GatewayId::OpenRouter, GatewayId::Glama]);
+}
+
 #[test]
 fn a_model_that_a_new_list_lacks_is_gone_and_other_gateways_keep_theirs() {
     let glama = list(GatewayId::Glama, vec![model(GatewayId::Glama, "g", Some(flat(2)))]);
