@@ -21,6 +21,8 @@ mod errors;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod gateways;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod identity;
