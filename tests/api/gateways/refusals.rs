@@ -61,8 +61,8 @@ async fn a_provider_that_repeats_our_key_does_not_give_it_away() {
     actix_web::rt::spawn(gossip(listener, refusal));
     // Its list is archived: the gateway that answers with refusals only is asked for a model that it had.
     let world = World::start(&[]).await;
-    let archived = |database: &support::TestDatabase| database.number("SELECT count(*) FROM catalog_snapshots");
-    support::eventually("saved", async || (archived(&world.app.database).await == 9).then_some(())).await;
+    let archived = "SELECT count(*) FROM catalog_snapshots";
+    support::eventually("saved", async || (world.app.database.number(archived).await == 9).then_some(())).await;
     let (_, database) = world.app.stop().await;
     let key = key_of(GatewayId::Requesty);
     let app = support::app_on(database, &[("REQUESTY_API_KEY", &key), ("REQUESTY_BASE_URL", &base)]).await;
