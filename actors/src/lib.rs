@@ -1,22 +1,28 @@
 //! The supervised actors. No HTTP, no SQL, no network: what is outside comes in through [`ports`].
 
 pub mod activity;
+pub mod attempts;
 pub mod catalog;
 pub mod identity;
 pub mod journal;
 pub mod ledger;
 pub mod ports;
 pub mod runtime;
+pub mod upkeep;
+pub mod upstreams;
 
 use crate::activity::{Activity, ActivityActor, ActivityDeps, ActivityService};
+use crate::attempts::Attempts;
 use crate::catalog::{Catalog, CatalogDeps, CatalogOptions};
 use crate::identity::{Identity, IdentityDeps, IdentityOptions};
 use crate::ledger::{BATCH_MAX, Ledger, LedgerActor, LedgerOptions, LedgerService};
 use crate::ports::{Clock, ModelGateway};
 use crate::runtime::{Arbiters, AskError, Handle, Supervision};
+use crate::upkeep::{Retention, UpkeepActor, UpkeepDeps};
+use crate::upstreams::{UpstreamOptions, Upstreams};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tollgate_store::Store;
 
 /// How long the start waits for the ledger's writer. If the database goes away right now, the server starts all the same
@@ -30,8 +36,11 @@ pub struct Actors {
     pub identity: Identity,
     pub catalog: Catalog,
     pub activity: Activity,
+    pub attempts: Attempts,
+    pub upstreams: Upstreams,
     activity_face: Handle<ActivityActor>,
     ledger_face: Handle<LedgerActor>,
+    upkeep: Handle<UpkeepActor>,
 }
 
 /// What the actors work with.
@@ -47,6 +56,8 @@ pub struct ActorsDeps {
 pub struct ActorsOptions {
     pub identity: IdentityOptions,
     pub catalog: CatalogOptions,
+    pub upstreams: UpstreamOptions,
+    pub retention: Retention,
     /// This replica's name: the same after a restart, another one for every replica.
     pub instance: String,
     /// For the ledger's journal and anchors, and the activity's journal.
@@ -65,10 +76,11 @@ impl Actors {
         options: ActorsOptions,
     ) -> std::io::Result<Self> {
         let ActorsDeps { store, clock, gateways, rng } = deps;
-        let ActorsOptions { identity, catalog, instance, data_dir } = options;
+        let ActorsOptions { identity, catalog, upstreams, retention, instance, data_dir } = options;
         let activity_deps = ActivityDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io: store.io().clone() };
         let activity = activity::start(&arbiters.slow, supervision, activity_deps, &data_dir)?;
         let ActivityService { activity, actor: activity_face } = activity;
+        let attempts = attempts::start(Arc::new(store.clone()), Arc::clone(&clock), store.io());
         let ledger_options =
             LedgerOptions { store: store.clone(), clock: Arc::clone(&clock), instance, data_dir, batch_max: BATCH_MAX };
         let LedgerService { ledger, actor, ready } = ledger::start(&arbiters.hot, supervision, ledger_options)?;
@@ -78,10 +90,13 @@ impl Actors {
         let treasury = Arc::new(ledger.clone());
         let identity_deps = IdentityDeps { store: store.clone(), clock: Arc::clone(&clock), treasury, rng };
         let identity = identity::start(&arbiters.hot, supervision, identity, identity_deps);
+        let upkeep_deps = UpkeepDeps { store: store.clone(), clock: Arc::clone(&clock), retention };
+        let upkeep = upkeep::start(&arbiters.slow, supervision, upkeep_deps);
         let io = store.io().clone();
         let catalog_deps = CatalogDeps { gateways, archive: Arc::new(store), clock, io };
         let catalog = catalog::start(&arbiters.hot, supervision, catalog_deps, catalog);
-        Ok(Self { ledger, identity, catalog, activity, activity_face, ledger_face: actor })
+        let upstreams = Upstreams::new(upstreams, Instant::now());
+        Ok(Self { ledger, identity, catalog, activity, attempts, upstreams, activity_face, ledger_face: actor, upkeep })
     }
 
     /// Fault injection for promise P8: every actor, and the ledger's writer, panics. Returns when each has been told.
@@ -93,14 +108,17 @@ impl Actors {
         self.identity.crash().await;
         let _ = self.catalog.handle().ask(runtime::Crash).await;
         let _ = self.activity_face.ask(runtime::Crash).await;
+        let _ = self.upkeep.ask(runtime::Crash).await;
     }
 
     /// Ends them, those who ask before those who answer. Each has at most `limit`; `false` when one needed more.
     pub async fn drain(&self, limit: Duration) -> bool {
+        let upkeep = ended("upkeep", self.upkeep.drain(limit).await);
         let identity = ended("identity", self.identity.drain(limit).await);
         let ledger = ended("ledger", self.ledger_face.drain(limit).await);
         let activity = ended("activity", self.activity_face.drain(limit).await);
-        identity && ledger && activity
+        let attempts = ended("attempts", self.attempts.drain(limit).await);
+        upkeep && identity && ledger && activity && attempts
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a call may cost at most (decision 5): the size of its hold, and what is done when the balance affords less.
 
-use super::request::{ChatRequest, Limit};
+use super::request::ChatRequest;
 use super::route::Offer;
-use tollgate_domain::{GatewayId, Nanos};
+use tollgate_domain::Nanos;
 
 /// Bytes of JSON for one token, at least: no tokenizer makes more tokens of a text than this.
 const BYTES_PER_TOKEN: usize = 2;
@@ -43,9 +43,9 @@ impl Quote {
         quote
     }
 
-    /// The limit that makes the call fit what was granted; `None` when all of it was.
+    /// The completion tokens for each choice that make the call fit what was granted; `None` when all of it was.
     #[must_use]
-    pub fn limit(&self, request: &ChatRequest, offers: &[Offer], granted: Nanos) -> Option<Limit> {
+    pub fn limit(&self, request: &ChatRequest, offers: &[Offer], granted: Nanos) -> Option<i64> {
         if granted >= self.amount {
             return None;
         }
@@ -54,10 +54,7 @@ impl Quote {
             offer.prices.affordable_completion(granted, prompt, request.prompt.images) / request.choices.max(1)
         };
         let tokens = offers.iter().map(affordable).min()?.max(self.completion_tokens.min(COMPLETION_TOKENS_LEAST));
-        let by_openai = offers.first().is_some_and(|offer| offer.gateway == GatewayId::OpenAi);
-        // OpenAI's newer models refuse the older field.
-        let field = if by_openai { "max_completion_tokens" } else { "max_tokens" };
-        (tokens < self.completion_tokens).then_some(Limit { tokens, field })
+        (tokens < self.completion_tokens).then_some(tokens)
     }
 }
 
@@ -87,7 +84,7 @@ mod tests {
     use chrono::{DateTime, TimeDelta};
     use proptest::prelude::*;
     use serde_json::{Value, json};
-    use tollgate_domain::{DayWindow, PriceLines, PriceList, PriceOverride, PricePerMillion, UsageReading};
+    use tollgate_domain::{DayWindow, GatewayId, PriceLines, PriceList, PriceOverride, PricePerMillion, UsageReading};
 
     fn request(fields: &str) -> ChatRequest {
         let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"0123456789"}}]{fields}}}"#);
@@ -99,6 +96,7 @@ mod tests {
         let prices = PriceLines { prompt: PricePerMillion(1_000_000_000), ..PriceLines::flat(PricePerMillion(2_000_000_000)) };
         Offer {
             gateway: GatewayId::OpenRouter,
+            name: None,
             upstream_id: "m".into(),
             prices: prices.into(),
             context_length: 0,
@@ -164,7 +162,7 @@ mod tests {
         let (request, offers) = (request(r#","max_tokens":1000"#), [offer()]);
         let quote = Quote::of(&request, &offers);
         assert_eq!(quote.least.0, PROMPT * 1_000 + 256 * 2_000);
-        let limit = |granted: i64| quote.limit(&request, &offers, Nanos(granted)).map(|limit| limit.tokens);
+        let limit = |granted: i64| quote.limit(&request, &offers, Nanos(granted));
         assert_eq!(limit(quote.amount.0), None);
         assert_eq!(limit(PROMPT * 1_000 + 700 * 2_000), Some(700));
         assert_eq!(limit(quote.least.0), Some(256));
@@ -245,7 +243,7 @@ mod tests {
             let quote = Quote::of(&request, &offers);
             #[expect(clippy::as_conversions, reason = "a random share of a random amount")]
             let granted = Nanos(quote.least.0 + ((quote.amount.0 - quote.least.0) as f64 * share) as i64);
-            let tokens = quote.limit(&request, &offers, granted).map_or(asked, |limit| limit.tokens);
+            let tokens = quote.limit(&request, &offers, granted).unwrap_or(asked);
             prop_assert!(tokens >= asked.min(256) && tokens <= asked);
             // Rounding to a whole nano-dollar may cost one.
             prop_assert!(offers[0].prices.worst_case(quote.prompt_tokens, tokens * choices, 0).0 <= granted.0 + 1);

@@ -11,6 +11,7 @@
 //! last byte before the settle is.
 
 mod admission;
+mod attempt;
 mod bill;
 mod claim;
 mod estimate;

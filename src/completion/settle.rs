@@ -156,6 +156,7 @@ mod tests {
         Basis {
             offer: Offer {
                 gateway: GatewayId::OpenRouter,
+                name: None,
                 upstream_id: "m".into(),
                 prices: prices.into(),
                 context_length: 1_000,

@@ -5,8 +5,10 @@ use super::cors::{self, Cors};
 use super::error::{ApiError, Envelope};
 use super::request_id::{RequestId, RequestIds, X_REQUEST_ID};
 use crate::config::CorsOrigins;
+use crate::startup::Readiness;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
@@ -20,12 +22,13 @@ pub struct Frame {
     ids: RequestIds,
     cors: Cors,
     meters: Meters,
+    readiness: Readiness,
 }
 
 impl Frame {
     /// `worker` is random: the workers' ids must differ.
-    pub fn new(worker: u64, origins: &CorsOrigins) -> Rc<Self> {
-        Rc::new(Self { ids: RequestIds::new(worker), cors: Cors::new(origins), meters: Meters::new() })
+    pub fn new(worker: u64, origins: &CorsOrigins, readiness: Readiness) -> Rc<Self> {
+        Rc::new(Self { ids: RequestIds::new(worker), cors: Cors::new(origins), meters: Meters::new(), readiness })
     }
 }
 
@@ -35,13 +38,17 @@ impl Frame {
 /// What the services inside could not turn into an answer.
 pub async fn frame<B: MessageBody>(
     frame: Rc<Frame>,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let started = Instant::now();
     let id = frame.ids.of(request.headers());
     request.extensions_mut().insert(id.clone());
     tracing::debug!(request_id = id.as_str(), "received");
+    if request.method() == Method::HEAD {
+        // Every GET route takes it; the connection knows what was asked, and leaves the body out.
+        request.head_mut().method = Method::GET;
+    }
     let grant = frame.cors.grant(request.headers());
     let mut response = match cors::preflight(&request) {
         Some(answer) => request.into_response(answer).map_into_right_body(),
@@ -51,6 +58,9 @@ pub async fn frame<B: MessageBody>(
     frame.meters.record(status, started);
     let (method, path) = (response.request().method(), response.request().path());
     tracing::debug!(request_id = id.as_str(), %method, path, status = status.as_u16(), "answered");
+    if !frame.readiness.is_ready() {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, id.header().clone());
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -1,21 +1,29 @@
 //! Doors in: one file per door, `routes.rs` lists them all. A handler extracts, asks an actor and shapes the answer.
 
+pub mod activity;
 pub mod admin;
 pub mod api_keys;
 pub mod balance;
 pub mod chat_completions;
 pub mod cors;
+pub mod credits;
 pub mod docs;
 pub mod dollars;
+pub mod environment_usage;
 pub mod error;
 pub mod extract;
 pub mod fallback;
 pub mod frame;
+pub mod generation;
 pub mod health;
+pub mod key;
 pub mod limits;
 pub mod metrics;
 pub mod models;
+pub mod monitor;
 pub mod openapi;
+pub mod paging;
+pub mod plans;
 pub mod principal;
 pub mod register;
 pub mod request_id;
@@ -25,3 +33,4 @@ pub mod server;
 pub mod starting;
 pub mod text;
 pub mod transactions;
+pub mod user_plan;

@@ -158,6 +158,38 @@ fn load_id(line: &str) -> Option<String> {
 }
 
 #[actix_web::test]
+async fn a_plain_call_whose_client_has_left_is_finished_and_charged_at_sigterm() {
+    let (database, folder) = (TestDatabase::create().await, TestFolder::create());
+    let sim = Provider::start(ProviderOptions::default()).await.unwrap();
+    sim.set_default(Behaviour::parse("delay:4000").unwrap());
+    let served = Served::start(&database, &folder, &sim.base_url(), &[]);
+    let key = register(served.address).await;
+    let mut socket = TcpStream::connect(served.address).await.unwrap();
+    let body = r#"{"model":"openai/gpt-4o-mini","max_tokens":15,"messages":[{"role":"user","content":"Hi"}]}"#;
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    eventually("the call is upstream", async || (sim.stats().open == 1).then_some(())).await;
+    // Gone by a reset: a client that has closed one direction only may still be read.
+    socket.set_zero_linger().unwrap();
+    drop(socket);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    served.signal("TERM");
+    // Another replica's turn: who comes now is refused, and not left waiting.
+    let address = served.address;
+    eventually("connections are refused", async || TcpStream::connect(address).await.is_err().then_some(())).await;
+    assert_eq!(sim.stats().open, 1, "the call is still under way");
+    let (status, log) = served.wait(Duration::from_secs(20));
+    assert!(status.success(), "{log}");
+    assert_eq!(sim.stats().finished, 1);
+    assert_eq!(database.number("SELECT count(*) FROM usage_records").await, 1);
+    assert_eq!(database.number("SELECT count(*) FROM holds WHERE state = 0").await, 0);
+}
+
+#[actix_web::test]
 async fn an_idle_server_stops_soon() {
     let (database, folder) = (TestDatabase::create().await, TestFolder::create());
     let served = Served::start(&database, &folder, "http://127.0.0.1:9/v1", &[]);

@@ -76,15 +76,15 @@ make_database() {
     sql "CREATE DATABASE $DATABASE OWNER tollgate_owner"
 }
 
-# tollgate ARGUMENT...: becomes the server's program (call it in a subshell), with this run's database, and with limits that
-# the suites don't run into by accident.
+# tollgate ARGUMENT...: becomes the server's program (call it in a subshell), with this run's database, with limits that the
+# suites don't run into by accident, and without retries and breakers: they count requests and put faults in on purpose.
 tollgate() {
     exec "${BARE[@]}" DATA_DIR="$FOLDER/data" \
         DATABASE_URL="$(address tollgate_app)" DATABASE_ADMIN_URL="$(address tollgate_owner)" \
         BIND_ADDR=127.0.0.1:0 HTTP_WORKERS=2 LOG_FORMAT=text REGISTER_PER_HOUR=0 \
         RATE_LIMIT_REQUESTS_PER_MINUTE=100000 RATE_LIMIT_REQUESTS_PER_HOUR=100000 RATE_LIMIT_REQUESTS_PER_DAY=100000 \
         RATE_LIMIT_TOKENS_PER_MINUTE=1000000000 RATE_LIMIT_TOKENS_PER_HOUR=1000000000 \
-        RATE_LIMIT_TOKENS_PER_DAY=1000000000 RATE_LIMIT_BURST=100000 RATE_LIMIT_CONCURRENCY=1000 \
+        RATE_LIMIT_TOKENS_PER_DAY=1000000000 RATE_LIMIT_BURST=100000 RATE_LIMIT_CONCURRENCY=1000 RETRY_ATTEMPTS=1 BREAKER_FAILURES=0 \
         "$SERVER" "$@"
 }
 

@@ -1,10 +1,13 @@
 //! The catalogue as everybody reads it: immutable, shared, looked up without allocation.
 
 use super::charged;
+use super::names::Names;
 use super::prices::{self, ReferencePrices};
+use super::text::{ListText, Writer, open_text};
 use crate::ports::CatalogModel;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,22 +45,19 @@ pub struct CatalogEntry {
     pub absurd_price: bool,
     /// The public `pricing` as JSON: OpenRouter's own, or at Portkey that of the same model at OpenRouter.
     pub(super) pricing: Option<Arc<str>>,
-    /// The public JSON object as text, without its closing brace.
-    open_json: Box<str>,
+    /// The gateway's provider checks what is sent, as far as the gateway says so.
+    pub is_moderated: bool,
+    /// Where it stands in its gateway's list.
+    pub place: u32,
 }
 
 impl CatalogEntry {
     /// Takes the adapter's model over. Prices are checked here, for every gateway alike.
-    fn new(model: CatalogModel, default: PricePerMillion) -> Self {
+    fn new(model: &CatalogModel, place: u32, default: PricePerMillion) -> Self {
         let text = |field: &str| model.public.get(field).and_then(serde_json::Value::as_str).map(Box::from);
         let is_priced = model.prices.is_some();
-        let prices = model.prices.filter(prices::are_sane);
+        let prices = model.prices.clone().filter(prices::are_sane);
         let absurd_price = is_priced && prices.is_none();
-        let mut json = match &model.public {
-            serde_json::Value::Object(_) => model.public.to_string(),
-            _ => "{}".to_owned(),
-        };
-        json.pop();
         Self {
             canonical_slug: text("canonical_slug"),
             provider_slug: text("provider_slug"),
@@ -69,34 +69,27 @@ impl CatalogEntry {
             context_length: model.context_length.max(0),
             max_completion_tokens: model.max_completion_tokens.filter(|tokens| *tokens > 0),
             pricing: public_pricing(model.gateway, &model.public),
-            open_json: json.into_boxed_str(),
+            is_moderated: model.public.pointer("/top_provider/is_moderated") == Some(&serde_json::Value::Bool(true)),
+            place,
             upstream_id: model.upstream_id.as_deref().unwrap_or(&model.id).into(),
-            id: model.id.into_boxed_str(),
+            id: model.id.as_str().into(),
         }
     }
 
-    /// Appends the entry as a JSON object: the public fields, then `charged_pricing`.
-    pub fn write_json(&self, out: &mut String) {
-        out.push_str(&self.open_json);
-        if self.open_json.len() > 1 {
-            out.push(',');
-        }
-        self.write_pricing(out);
-        out.push('}');
-    }
-
-    /// Appends what depends on other lists than the entry's own, as members of its JSON object.
-    fn write_pricing(&self, out: &mut String) {
+    /// Appends what depends on other lists than the entry's own, as further members of its JSON object.
+    pub(super) fn write_pricing(&self, out: &mut String) {
         if self.gateway == GatewayId::Portkey {
-            let _ = write!(out, "\"pricing\":{},", self.pricing.as_deref().unwrap_or(NO_PRICING));
+            // Writing to a String can't fail.
+            let _ = write!(out, ",\"pricing\":{}", self.pricing.as_deref().unwrap_or(NO_PRICING));
         }
-        out.push_str("\"charged_pricing\":");
-        self.write_charged_pricing(out);
+        out.push_str(",\"charged_pricing\":");
+        charged::write(&self.charged, out);
     }
 
-    /// Appends what is charged as a JSON object of decimal strings: dollars per token, `request` and `image` per piece.
-    pub fn write_charged_pricing(&self, out: &mut String) {
-        charged::write(&self.charged, out);
+    /// Who made it: `provider_slug`, or the gateway where nobody is named.
+    #[must_use]
+    pub fn maker(&self) -> &str {
+        self.provider_slug.as_deref().unwrap_or(self.gateway.as_str())
     }
 }
 
@@ -114,6 +107,7 @@ pub struct GatewayList {
     pub fetched_at: DateTime<Utc>,
     /// In the gateway's order, each id once.
     pub entries: Vec<Arc<CatalogEntry>>,
+    text: ListText,
 }
 
 impl GatewayList {
@@ -121,12 +115,25 @@ impl GatewayList {
     #[must_use]
     pub fn new(gateway: GatewayId, fetched_at: DateTime<Utc>, models: Vec<CatalogModel>, default: PricePerMillion) -> Self {
         let mut seen = HashSet::with_capacity(models.len());
-        let entries = models
-            .into_iter()
-            .filter(|model| model.gateway == gateway && !model.id.is_empty() && seen.insert(model.id.clone()))
-            .map(|model| Arc::new(CatalogEntry::new(model, default)))
-            .collect();
-        Self { gateway, fetched_at, entries }
+        let (mut entries, mut text) = (Vec::with_capacity(models.len()), Writer::default());
+        for model in models {
+            if model.gateway != gateway || model.id.is_empty() || !seen.insert(model.id.clone()) {
+                continue;
+            }
+            let place = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+            let entry = CatalogEntry::new(&model, place, default);
+            let open = open_text(model, entry.maker());
+            if text.push(&open, &entry) {
+                entries.push(Arc::new(entry));
+            }
+        }
+        Self { gateway, fetched_at, entries, text: text.finish() }
+    }
+
+    /// The entries as the doors show them.
+    #[must_use]
+    pub const fn text(&self) -> &ListText {
+        &self.text
     }
 
     /// Models that are charged at a price that is not their gateway's.
@@ -148,7 +155,10 @@ impl GatewayList {
             let is_as_before = charged == entry.charged && pricing == entry.pricing;
             if is_as_before { Arc::clone(entry) } else { Arc::new(CatalogEntry { charged, pricing, ..(**entry).clone() }) }
         };
-        Self { gateway: self.gateway, fetched_at: self.fetched_at, entries: self.entries.iter().map(charge).collect() }
+        let entries: Vec<Arc<CatalogEntry>> = self.entries.iter().map(charge).collect();
+        let as_before = entries.iter().zip(&self.entries).all(|(new, old)| Arc::ptr_eq(new, old));
+        let text = if as_before { self.text.clone() } else { self.text.charged_anew(&entries) };
+        Self { gateway: self.gateway, fetched_at: self.fetched_at, entries, text }
     }
 }
 
@@ -157,7 +167,7 @@ impl GatewayList {
 pub struct CatalogSnapshot {
     version: u64,
     lists: BTreeMap<GatewayId, GatewayList>,
-    by_id: HashMap<Box<str>, Vec<Arc<CatalogEntry>>>,
+    names: Names,
     merged: Vec<Arc<CatalogEntry>>,
 }
 
@@ -168,10 +178,18 @@ impl CatalogSnapshot {
         self.candidates(id).first()
     }
 
-    /// Every gateway's model of that id, in the order in which they are to be tried.
+    /// Every gateway's model of that id, then the same model at the gateways that call it otherwise: in the order in which
+    /// they are to be tried.
     #[must_use]
     pub fn candidates(&self, id: &str) -> &[Arc<CatalogEntry>] {
-        self.by_id.get(id).map_or(&[], Vec::as_slice)
+        self.names.exact(id)
+    }
+
+    /// [`candidates`](Self::candidates), or, where no id is exactly that, those whose id or canonical slug is the same but
+    /// for case and a leading `@`.
+    #[must_use]
+    pub fn resolve(&self, name: &str) -> &[Arc<CatalogEntry>] {
+        self.names.exact_or_loose(name)
     }
 
     /// One gateway's list; `None` while it has none (off, or not yet answered).
@@ -191,6 +209,13 @@ impl CatalogSnapshot {
         &self.merged
     }
 
+    /// The entry of this snapshot as a JSON object: the public fields, then `charged_pricing`.
+    #[must_use]
+    pub fn text_of(&self, entry: &CatalogEntry) -> Bytes {
+        let place = entry.place..entry.place.saturating_add(1);
+        self.list(entry.gateway).map_or_else(Bytes::new, |list| list.text().slice(place))
+    }
+
     /// Differs between any two snapshots of a process; 0 for the empty one.
     #[must_use]
     pub const fn version(&self) -> u64 {
@@ -208,14 +233,8 @@ impl CatalogSnapshot {
         let others = self.lists.values().filter(|other| other.gateway != list.gateway);
         let charged = others.chain([list]).map(|list| (list.gateway, list.charged_at(&reference, default)));
         let lists: BTreeMap<GatewayId, GatewayList> = charged.collect();
-        let mut by_id: HashMap<Box<str>, Vec<Arc<CatalogEntry>>> = HashMap::new();
-        for entry in lists.values().flat_map(|list| &list.entries) {
-            by_id.entry(entry.id.clone()).or_default().push(Arc::clone(entry));
-            if *entry.id != *entry.upstream_id {
-                by_id.entry(entry.upstream_id.as_ref().into()).or_default().push(Arc::clone(entry));
-            }
-        }
-        Self { version: VERSIONS.fetch_add(1, Ordering::Relaxed), merged: merge(&lists), lists, by_id }
+        let names = Names::of(lists.values().flat_map(|list| &list.entries));
+        Self { version: VERSIONS.fetch_add(1, Ordering::Relaxed), merged: merge(&lists), lists, names }
     }
 }
 

@@ -23,7 +23,7 @@ pub mod messages;
 mod meters;
 mod registrations;
 
-pub use caller::{Caller, CallerDefaults, Plan, PlanLimits, RateLimits, Trial, TrialTerms};
+pub use caller::{Caller, CallerDefaults, Plan, PlanLimits, RateLimits, Trial, TrialTerms, WITHOUT_PLAN};
 pub use messages::{
     AddCredits, AssignPlan, CreateKey, CreatedKey, DeleteKey, IdentityError, LimitTarget, Register, Registration, SetLimits,
 };

@@ -18,6 +18,7 @@
 //! ```
 
 mod actor;
+mod answers;
 mod book;
 mod command;
 mod handle;

@@ -24,6 +24,7 @@ use tollgate_actors::ports::{CatalogModel, GatewayError};
 use tollgate_domain::GatewayId;
 
 /// One gateway's ways.
+#[derive(Clone, Copy)]
 pub(super) struct Dialect {
     pub id: GatewayId,
     pub key: KeyPlace,

@@ -26,6 +26,7 @@ pub enum Field {
     Stream,
     StreamOptions,
     Provider,
+    Route,
     PortkeyProvider,
     PortkeyVirtualKey,
     SessionId,
@@ -33,7 +34,7 @@ pub enum Field {
     Other,
 }
 
-const NAMES: [(&str, Field); 14] = [
+const NAMES: [(&str, Field); 15] = [
     ("model", Field::Model),
     ("models", Field::Models),
     ("messages", Field::Messages),
@@ -44,6 +45,7 @@ const NAMES: [(&str, Field); 14] = [
     ("stream", Field::Stream),
     ("stream_options", Field::StreamOptions),
     ("provider", Field::Provider),
+    ("route", Field::Route),
     ("portkey_provider", Field::PortkeyProvider),
     ("portkey_virtual_key", Field::PortkeyVirtualKey),
     ("session_id", Field::SessionId),
@@ -58,7 +60,7 @@ pub struct Member {
     pub whole: Range<usize>,
     /// Where the value begins.
     pub value_at: usize,
-    /// Said to us, not to the model: left out upstream.
+    /// Said to us, not to the model: left out upstream, whichever gateway that is.
     pub ours: bool,
 }
 
@@ -88,7 +90,10 @@ pub fn scan(body: &[u8]) -> Result<Vec<Member>, ApiError> {
         if field != Field::Other && members.iter().any(|earlier: &Member| earlier.field == field) {
             return Err(rules::invalid(name_of(field), "is given twice"));
         }
-        let ours = matches!(field, Field::PortkeyProvider | Field::PortkeyVirtualKey | Field::PrivyUserId);
+        let ours = matches!(
+            field,
+            Field::Models | Field::Route | Field::PortkeyProvider | Field::PortkeyVirtualKey | Field::PrivyUserId
+        );
         members.push(Member { field, whole: name_at..value_at + value.get().len(), value_at, ours });
     }
     check_depth(body)?;

@@ -4,9 +4,15 @@ use super::*;
 use crate::support;
 use std::time::{Duration, Instant};
 
-/// Short, so that the silent ones end.
-const TIMEOUTS: [(&str, &str); 4] =
-    [("FIRST_BYTE_TIMEOUT", "1"), ("BETWEEN_BYTES_TIMEOUT", "1"), ("TOTAL_TIMEOUT", "2"), ("CONNECT_TIMEOUT", "1")];
+/// Time-outs are short, so that the silent ones end. Each fault is looked at alone: no retries, no breaker.
+const SETTINGS: [(&str, &str); 6] = [
+    ("FIRST_BYTE_TIMEOUT", "1"),
+    ("BETWEEN_BYTES_TIMEOUT", "1"),
+    ("TOTAL_TIMEOUT", "2"),
+    ("CONNECT_TIMEOUT", "1"),
+    ("RETRY_ATTEMPTS", "1"),
+    ("BREAKER_FAILURES", "0"),
+];
 
 /// Each fault is a model of the provider's, at 1,000 and 2,000 nano-dollars a token.
 const COST: i64 = 3 * 1_000 + 5 * 2_000;
@@ -85,7 +91,7 @@ async fn the_table_names_every_fault_that_the_provider_knows() {
 
 #[actix_web::test]
 async fn every_fault_of_a_plain_answer_ends_in_one_status_and_the_right_charge() {
-    let app = &support::app_with(&TIMEOUTS).await;
+    let app = &support::app_with(&SETTINGS).await;
     for _ in 0..rounds() {
         let calls = TABLE.map(|(word, expected, _)| async move {
             let user = app.register_user().await;
@@ -119,7 +125,7 @@ fn check_plain(word: &str, expected: Seen, reply: &Reply) {
 
 #[actix_web::test]
 async fn every_fault_of_a_stream_ends_in_one_terminal_event_and_the_right_charge() {
-    let app = &support::app_with(&TIMEOUTS).await;
+    let app = &support::app_with(&SETTINGS).await;
     for _ in 0..rounds() {
         futures_util::future::join_all(TABLE.map(|(word, _, expected)| check_stream(app, word, expected))).await;
     }

@@ -1,6 +1,6 @@
 use super::fakes::{flat, model};
 use crate::catalog::archive::strip_nul;
-use crate::catalog::{CatalogEntry, CatalogSnapshot, GatewayList};
+use crate::catalog::{CatalogEntry, CatalogSnapshot, GatewayList, Run, runs};
 use crate::ports::CatalogModel;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -20,10 +20,9 @@ fn snapshot(lists: &[GatewayList]) -> CatalogSnapshot {
     lists.iter().fold(CatalogSnapshot::default(), |snapshot, list| snapshot.with(list, DEFAULT))
 }
 
-fn json_of(entry: &CatalogEntry) -> Value {
-    let mut text = String::new();
-    entry.write_json(&mut text);
-    serde_json::from_str(&text).unwrap()
+/// The first gateway's model of that id, as the doors show it.
+fn json_of(snapshot: &CatalogSnapshot, id: &str) -> Value {
+    serde_json::from_slice(&snapshot.text_of(snapshot.find(id).unwrap())).unwrap()
 }
 
 fn with_prices(prices: PriceLines) -> Arc<CatalogEntry> {
@@ -48,9 +47,9 @@ fn a_price_of_zero_is_free_and_an_unknown_one_is_the_default() {
     assert!(free.charged.is_free() && free.prices.is_some());
     // Mutant: charging PriceLines::default() for an unknown price gives it away, and this is red.
     assert_eq!((&unknown.prices, &unknown.charged), (&None, &PriceList::flat(DEFAULT)));
-    assert_eq!(json_of(&free)["charged_pricing"]["prompt"], "0");
+    assert_eq!(json_of(&snapshot, "free")["charged_pricing"]["prompt"], "0");
     assert_eq!(
-        json_of(&unknown)["charged_pricing"],
+        json_of(&snapshot, "unknown")["charged_pricing"],
         json!({"prompt": "0.00002", "completion": "0.00002", "request": "0", "image": "0"})
     );
 }
@@ -81,13 +80,13 @@ fn a_fee_beyond_all_experience_makes_the_price_unknown() {
 
 #[test]
 fn what_is_charged_is_shown_line_by_line_beside_the_public_fields() {
-    let entry = with_prices(PriceLines {
+    let prices = PriceLines {
         cache_read: Some(PricePerMillion(1_000_000_000)),
         reasoning: Some(PricePerMillion(3_000_000_000)),
         request: 5_000_000,
         ..flat(200)
-    });
-    let shown = json_of(&entry);
+    };
+    let shown = json_of(&snapshot(&[openrouter(&[("a/b", Some(prices))])]), "a/b");
     assert_eq!((&shown["id"], &shown["provider_slug"]), (&json!("a/b"), &json!("a")));
     assert_eq!(
         shown["charged_pricing"],
@@ -105,6 +104,59 @@ fn the_first_gateway_in_order_is_tried_first_whoever_answered_first() {
     let gateways: Vec<GatewayId> = snapshot.candidates("m").iter().map(|entry| entry.gateway).collect();
     assert_eq!(gateways, [GatewayId::OpenRouter, GatewayId::Glama]);
     assert_eq!(snapshot.find("m").unwrap().gateway, GatewayId::OpenRouter);
+}
+
+fn gateways(entries: &[Arc<CatalogEntry>]) -> Vec<GatewayId> {
+    entries.iter().map(|entry| entry.gateway).collect()
+}
+
+#[test]
+fn the_same_model_at_another_gateway_stands_behind_the_one_that_was_named() {
+    let named = |gateway, id: &str, upstream_id: Option<&str>, slug: Option<&str>| {
+        let mut model = model(gateway, id, Some(flat(1)));
+        model.upstream_id = upstream_id.map(str::to_owned);
+        model.public["canonical_slug"] = json!(slug);
+        model
+    };
+    let snapshot = snapshot(&[
+        list(GatewayId::OpenAi, vec![named(GatewayId::OpenAi, "openai/gpt-4o", Some("gpt-4o"), None)]),
+        list(GatewayId::Portkey, vec![named(GatewayId::Portkey, "@openai/GPT-4o", None, None)]),
+        list(GatewayId::Glama, vec![named(GatewayId::Glama, "glama/omni", None, Some("openai/gpt-4o"))]),
+        openrouter(&[("openai/gpt-4o-mini", Some(flat(1)))]),
+    ]);
+    use GatewayId::{Glama, OpenAi, Portkey};
+    for (name, expected) in [
+        ("openai/gpt-4o", vec![OpenAi, Portkey, Glama]),
+        ("gpt-4o", vec![OpenAi, Portkey, Glama]),
+        ("glama/omni", vec![Glama, Portkey, OpenAi]),
+        // No exact id: by the canonical slug, in another case, without the `@`.
+        ("OpenAI/gpt-4o", vec![Portkey, Glama, OpenAi]),
+        ("@openai/gpt-4o", vec![Portkey, Glama, OpenAi]),
+        ("Glama/Omni", vec![Glama]),
+        ("openai/gpt-4", vec![]),
+        ("", vec![]),
+    ] {
+        assert_eq!(gateways(snapshot.resolve(name)), expected, "{name:?}");
+    }
+}
+
+#[test]
+fn a_variant_is_no_stand_in_for_what_it_varies() {
+    let variant = |gateway, id: &str| {
+        let mut model = model(gateway, id, Some(flat(1)));
+        model.public["canonical_slug"] = json!("meta/llama");
+        model
+    };
+    let snapshot = snapshot(&[
+        list(
+            GatewayId::OpenRouter,
+            vec![variant(GatewayId::OpenRouter, "meta/llama"), variant(GatewayId::OpenRouter, "meta/llama:free")],
+        ),
+        list(GatewayId::Glama, vec![variant(GatewayId::Glama, "meta/llama:free")]),
+    ]);
+    assert_eq!(gateways(snapshot.resolve("meta/llama")), [GatewayId::OpenRouter]);
+    assert_eq!(gateways(snapshot.resolve("meta/llama:free")), [GatewayId::OpenRouter, GatewayId::Glama]);
+    assert_eq!(gateways(snapshot.resolve("Meta/Llama:Free")), [GatewayId::OpenRouter, GatewayId::Glama]);
 }
 
 #[test]
@@ -183,7 +235,10 @@ fn at_portkey_openrouters_pricing_is_shown_as_long_as_openrouter_has_the_model()
         }
         list(gateway, vec![unpriced])
     });
-    let shown = |snapshot: &CatalogSnapshot, gateway| json_of(&snapshot.list(gateway).unwrap().entries[0])["pricing"].clone();
+    let shown = |snapshot: &CatalogSnapshot, gateway| {
+        let text = snapshot.text_of(&snapshot.list(gateway).unwrap().entries[0]);
+        serde_json::from_slice::<Value>(&text).unwrap()["pricing"].clone()
+    };
     let without = snapshot(&others);
     let nothing = json!({
         "prompt": null, "completion": null, "request": null, "image": null, "web_search": null, "internal_reasoning": null,
@@ -215,7 +270,7 @@ fn tiers_are_shown_with_what_is_charged() {
     tiered.prices = Some(PriceList { base: flat(100), overrides: [long, night].into() });
     let snapshot = snapshot(&[list(GatewayId::OpenRouter, vec![tiered])]);
     assert_eq!(
-        json_of(snapshot.find("m").unwrap())["charged_pricing"],
+        json_of(&snapshot, "m")["charged_pricing"],
         json!({
             "prompt": "0.000001", "completion": "0.000001", "request": "0", "image": "0",
             "overrides": [
@@ -307,8 +362,57 @@ fn a_public_entry_that_is_no_object_still_makes_json() {
     for public in [Value::Null, json!([1]), json!({})] {
         odd.public = public;
         let snapshot = snapshot(&[list(GatewayId::OpenRouter, vec![odd.clone()])]);
-        assert_eq!(json_of(snapshot.find("m").unwrap())["charged_pricing"]["prompt"], "0.00002");
+        assert_eq!(json_of(&snapshot, "m")["charged_pricing"]["prompt"], "0.00002");
     }
+}
+
+#[test]
+fn a_list_is_one_text_that_begins_with_openais_fields() {
+    let mut dated = model(GatewayId::OpenRouter, "b/\"dated\"", Some(flat(1)));
+    dated.public["created"] = json!(7);
+    dated.public["object"] = json!("the gateway's own");
+    let models = vec![model(GatewayId::OpenRouter, "lonely", Some(flat(1))), dated];
+    let snapshot = snapshot(&[list(GatewayId::OpenRouter, models)]);
+    let text = snapshot.list(GatewayId::OpenRouter).unwrap().text();
+    let begin =
+        r#"{"id":"lonely","object":"model","created":null,"owned_by":"openrouter","provider_slug":null,"charged_pricing":{"#;
+    let whole = text.slice(0..2);
+    assert!(whole.starts_with(begin.as_bytes()), "{whole:?}");
+    assert_eq!([&text.slice(0..1)[..], b",", &text.slice(1..2)].concat(), whole);
+    assert_eq!(json_of(&snapshot, "b/\"dated\"")["object"], "model");
+    let (before, after) = text.around_null_created(0).unwrap();
+    assert_eq!([&before[..], b"null", &after].concat(), text.slice(0..1));
+    assert!(text.around_null_created(1).is_none());
+    for nothing in [2..3, 1..1, 0..3] {
+        assert!(text.slice(nothing.clone()).is_empty(), "{nothing:?}");
+    }
+}
+
+#[test]
+fn neighbours_are_one_run_and_a_gap_or_another_gateway_ends_it() {
+    let glama = list(GatewayId::Glama, vec![model(GatewayId::Glama, "g", None)]);
+    let snapshot = snapshot(&[openrouter(&[("a", None), ("b", None), ("c", None)]), glama]);
+    let run = |gateway, places| Run { gateway, places };
+    let whole = [run(GatewayId::OpenRouter, 0..3), run(GatewayId::Glama, 0..1)];
+    assert_eq!(runs(snapshot.merged().iter().map(|entry| &**entry)), whole);
+    let odd = snapshot.merged().iter().filter(|entry| &*entry.id != "b").map(|entry| &**entry);
+    assert_eq!(runs(odd), [run(GatewayId::OpenRouter, 0..1), run(GatewayId::OpenRouter, 2..3), run(GatewayId::Glama, 0..1)]);
+    assert_eq!(runs([]), []);
+}
+
+#[test]
+fn a_list_that_is_charged_as_before_keeps_its_text_and_its_tag() {
+    let portkey = list(GatewayId::Portkey, vec![model(GatewayId::Portkey, "m", None)]);
+    let before = snapshot(&[openrouter(&[("m", Some(flat(7)))]), portkey]);
+    let text = |snapshot: &CatalogSnapshot| snapshot.list(GatewayId::Portkey).unwrap().text().slice(0..1);
+    let tag = |snapshot: &CatalogSnapshot| snapshot.list(GatewayId::Portkey).unwrap().text().tag();
+    let same = before.with(&openrouter(&[("m", Some(flat(7))), ("new", None)]), DEFAULT);
+    assert_eq!((text(&same).as_ptr(), tag(&same)), (text(&before).as_ptr(), tag(&before)));
+    let dearer = before.with(&openrouter(&[("m", Some(flat(1_000_000_000)))]), DEFAULT);
+    // Mutant: a text that is kept although the price has changed is red.
+    assert_eq!(json_of(&dearer, "m")["charged_pricing"]["prompt"], "0.000001");
+    assert_ne!(tag(&dearer), tag(&before));
+    assert!(String::from_utf8_lossy(&text(&dearer)).contains(r#""prompt":"0.000001""#));
 }
 
 #[test]
