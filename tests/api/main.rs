@@ -29,6 +29,8 @@ mod errors;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod gateways;
+#[cfg(test)]
 mod generation;
 #[cfg(test)]
 mod house;
@@ -38,6 +40,7 @@ mod identity;
 mod key_and_credits;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
 #[cfg(test)]
 mod long_lists;
 #[cfg(test)]

@@ -134,8 +134,7 @@ impl Writer {
         let start = self.text.len();
         self.text.push_str(open);
         let open_end = self.text.len();
-        self.text.push_str(",\"charged_pricing\":");
-        entry.write_charged_pricing(&mut self.text);
+        entry.write_pricing(&mut self.text);
         self.text.push('}');
         let place = |at: usize| u32::try_from(at).ok();
         let (Some(start), Some(open_end), Some(end)) = (place(start), place(open_end), place(self.text.len())) else {
