@@ -236,6 +236,15 @@ async fn the_totals_are_the_full_sum_while_calls_run_and_history_is_folded() {
 }
 
 #[actix_web::test]
+async fn history_is_folded_by_itself() {
+    let app = support::app().await;
+    let user = app.register_user().await;
+    chat(&app, &user, 3).await;
+    support::eventually("it is folded", async || (folded(&app).await == 2).then_some(())).await;
+    same_as_full_sum(&app, &user).await;
+}
+
+#[actix_web::test]
 async fn a_fold_that_is_cut_off_leaves_the_totals_as_they_were() {
     let app = support::app().await;
     let user = app.register_user().await;

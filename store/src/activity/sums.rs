@@ -25,6 +25,19 @@ pub struct DaySum {
     pub cost: i64,
 }
 
+/// A key's calls of one UTC day. `cost` in nano-dollars.
+#[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
+pub struct KeyDay {
+    #[diesel(sql_type = BigInt)]
+    pub api_key_id: i64,
+    #[diesel(sql_type = BigInt)]
+    pub requests: i64,
+    #[diesel(sql_type = BigInt)]
+    pub tokens: i64,
+    #[diesel(sql_type = BigInt)]
+    pub cost: i64,
+}
+
 /// All calls of a key. `cost` in nano-dollars.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = activity_totals)]
@@ -71,4 +84,18 @@ pub async fn key_sums(store: &Store, user: UserId) -> Result<Vec<KeySum>, StoreE
     let mut connection = store.get().await?;
     let sums = activity_totals::table.filter(activity_totals::user_id.eq(user.0)).select(KeySum::as_select());
     Ok(sums.load(&mut connection).await?)
+}
+
+/// What each of the user's keys has used on that UTC day; a key that made no call is left out.
+///
+/// # Errors
+/// As for every statement.
+pub async fn key_days(store: &Store, user: UserId, day: NaiveDate) -> Result<Vec<KeyDay>, StoreError> {
+    let mut connection = store.get().await?;
+    let sums = diesel::sql_query(
+        "SELECT api_key_id, sum(requests)::bigint AS requests, sum(prompt_tokens + completion_tokens)::bigint AS tokens,
+             sum(cost)::bigint AS cost
+         FROM activity_daily WHERE user_id = $1 AND day = $2 GROUP BY api_key_id",
+    );
+    Ok(sums.bind::<BigInt, _>(user.0).bind::<Date, _>(day).load(&mut connection).await?)
 }
