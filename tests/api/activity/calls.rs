@@ -114,7 +114,7 @@ async fn batches_of_many_servers_about_the_same_users_are_summed_once_and_do_not
                 .map(|n| {
                     let mut row =
                         row(&TestUser { id: n % 60 + 1_000, key: String::new(), username: String::new() }, now, "m", "Other", 1);
-                    row.call.as_mut().unwrap().key = KeyId(n % 75 + 1_000);
+                    row.call.as_mut().unwrap().key = KeyId(n % 60 + 1_000);
                     row
                 })
                 .collect();
