@@ -32,6 +32,7 @@ fn everything_but_the_secrets_has_a_default() {
     assert_eq!(settings.timeouts.total, Duration::from_secs(900));
     assert_eq!((settings.upstreams.attempts, settings.upstreams.failures), (3, 5));
     assert_eq!(settings.trial, TrialSettings { days: 3, tokens: 100_000, requests: 1_000 });
+    assert_eq!(settings.retention, RetentionSettings { activity_days: 400, unpaid_hold_days: 30 });
 }
 
 #[test]

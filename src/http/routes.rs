@@ -72,6 +72,7 @@ fn usage(config: &mut ServiceConfig<'_>) {
         .service(credits::credits)
         .service(monitor::monitor)
         .service(environment_usage::environment_usage)
+        .service(api_keys::api_keys_usage)
         .service(transactions::credit_transactions);
 }
 
