@@ -6,6 +6,8 @@ use super::openai_compatible::OpenAiCompatible;
 use super::{AdapterError, GatewaySettings, TimeoutSettings};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use memchr::memmem;
+use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use tollgate_actors::ledger::CallPermit;
 use tollgate_actors::ports::{CatalogModel, Clock, GatewayError, ModelGateway, UpstreamAnswer, UpstreamCall};
@@ -15,6 +17,7 @@ use tollgate_domain::GatewayId;
 pub struct Gateway {
     dialect: Arc<Dialect>,
     api: OpenAiCompatible,
+    key: SecretString,
 }
 
 impl Gateway {
@@ -30,8 +33,20 @@ impl Gateway {
         let mut headers = (dialect.headers)(settings)?;
         let (name, key) = dialect.key.header(settings)?;
         headers.insert(name, key);
-        let api = OpenAiCompatible::new(&settings.base_url, headers, client, timeouts, clock)?;
-        Ok(Self { dialect: Arc::new(dialect), api })
+        let api = OpenAiCompatible::new(&settings.base_url, dialect.list_path, headers, client, timeouts, clock)?;
+        Ok(Self { dialect: Arc::new(dialect), api, key: settings.api_key.clone() })
+    }
+
+    /// A refusal's text goes to the caller: what a provider repeats of our key does not.
+    fn without_key(&self, error: GatewayError) -> GatewayError {
+        let key = self.key.expose_secret();
+        match error {
+            GatewayError::Status { status, body, retry_after } if memmem::find(&body, key.as_bytes()).is_some() => {
+                let body = String::from_utf8_lossy(&body).replace(key, "(our key)").into();
+                GatewayError::Status { status, body, retry_after }
+            }
+            other => other,
+        }
     }
 }
 
@@ -52,6 +67,6 @@ impl ModelGateway for Gateway {
     }
 
     fn complete<'a>(&'a self, _: &'a CallPermit, call: UpstreamCall) -> BoxFuture<'a, Result<UpstreamAnswer, GatewayError>> {
-        self.api.complete(call).boxed()
+        async { self.api.complete(call).await.map_err(|error| self.without_key(error)) }.boxed()
     }
 }

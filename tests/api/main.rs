@@ -27,15 +27,17 @@ mod errors;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod gateways;
+#[cfg(test)]
 mod generation;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
-mod long_lists;
-#[cfg(test)]
 mod key_and_credits;
+#[cfg(test)]
+mod long_lists;
 #[cfg(test)]
 mod models;
 #[cfg(test)]

@@ -19,7 +19,7 @@ const COST: i64 = 3 * 1_000 + 5 * 2_000;
 
 /// What the client sees, and what it costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seen {
+pub(crate) enum Seen {
     /// A status that is no success; nothing is charged.
     Refused(u16),
     /// A success that is not charged.
@@ -35,7 +35,7 @@ enum Seen {
 use Seen::{Broken, Charged, Estimated, Free, Refused};
 
 /// Fault, in a plain answer, in a stream.
-const TABLE: [(&str, Seen, Seen); 33] = [
+pub(crate) const TABLE: [(&str, Seen, Seen); 33] = [
     ("silent", Refused(504), Refused(504)),
     ("headers-then-silence", Refused(504), Broken),
     ("hang-up", Refused(503), Refused(503)),
@@ -155,7 +155,7 @@ async fn check_stream(app: &TestApp, word: &str, expected: Seen) {
     assert_eq!(settled(app, &user).await, charge_of(expected, &content), "{word}: {content:?}");
 }
 
-fn check_broken(word: &str, events: &Events) {
+pub(crate) fn check_broken(word: &str, events: &Events) {
     let error = events.error().unwrap_or_else(|| panic!("{word}: {:?}", events.data.last()));
     assert!(error["message"].is_string() && error["type"].is_string() && error["code"].is_string(), "{word}: {error}");
     assert_eq!(error.as_object().unwrap().get("param"), Some(&Value::Null), "{word}");
