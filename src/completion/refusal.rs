@@ -33,10 +33,8 @@ pub fn of_gateway(gateway: GatewayId, error: &GatewayError) -> ApiError {
 /// The failure that an answer under status 200 is in truth: its `error`, whose code may be a status or a word.
 #[must_use]
 pub fn error_in_answer(error: &RawValue) -> GatewayError {
-    let status = Said::of_value(&serde_json::from_str(error.get()).unwrap_or_default())
-        .status
-        .filter(|status| (400..600).contains(status))
-        .unwrap_or(500);
+    let said = Said::of_value(&serde_json::from_str(error.get()).unwrap_or_default());
+    let status = said.status.filter(|status| (400..600).contains(status)).unwrap_or(500);
     GatewayError::Status { status, body: format!(r#"{{"error":{error}}}"#).into(), retry_after: None }
 }
 

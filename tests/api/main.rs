@@ -41,7 +41,6 @@ mod key_and_credits;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
-#[cfg(test)]
 mod long_lists;
 #[cfg(test)]
 mod models;

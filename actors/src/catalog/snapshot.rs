@@ -43,12 +43,12 @@ pub struct CatalogEntry {
     pub max_completion_tokens: Option<i64>,
     /// The gateway stated a price that is none.
     pub absurd_price: bool,
-    /// The public `pricing` as JSON: OpenRouter's own, or at Portkey that of the same model at OpenRouter.
-    pub(super) pricing: Option<Arc<str>>,
     /// The gateway's provider checks what is sent, as far as the gateway says so.
     pub is_moderated: bool,
     /// Where it stands in its gateway's list.
     pub place: u32,
+    /// The public `pricing` as JSON: OpenRouter's own, or at Portkey that of the same model at OpenRouter.
+    pub(super) pricing: Option<Arc<str>>,
 }
 
 impl CatalogEntry {
@@ -68,28 +68,27 @@ impl CatalogEntry {
             gateway: model.gateway,
             context_length: model.context_length.max(0),
             max_completion_tokens: model.max_completion_tokens.filter(|tokens| *tokens > 0),
-            pricing: public_pricing(model.gateway, &model.public),
             is_moderated: model.public.pointer("/top_provider/is_moderated") == Some(&serde_json::Value::Bool(true)),
             place,
+            pricing: public_pricing(model.gateway, &model.public),
             upstream_id: model.upstream_id.as_deref().unwrap_or(&model.id).into(),
             id: model.id.as_str().into(),
         }
-    }
-
-    /// Appends what depends on other lists than the entry's own, as further members of its JSON object.
-    pub(super) fn write_pricing(&self, out: &mut String) {
-        if self.gateway == GatewayId::Portkey {
-            // Writing to a String can't fail.
-            let _ = write!(out, ",\"pricing\":{}", self.pricing.as_deref().unwrap_or(NO_PRICING));
-        }
-        out.push_str(",\"charged_pricing\":");
-        charged::write(&self.charged, out);
     }
 
     /// Who made it: `provider_slug`, or the gateway where nobody is named.
     #[must_use]
     pub fn maker(&self) -> &str {
         self.provider_slug.as_deref().unwrap_or(self.gateway.as_str())
+    }
+
+    /// Appends what depends on other lists than the entry's own, as members of its JSON object.
+    pub(super) fn write_pricing(&self, out: &mut String) {
+        if self.gateway == GatewayId::Portkey {
+            let _ = write!(out, "\"pricing\":{},", self.pricing.as_deref().unwrap_or(NO_PRICING));
+        }
+        out.push_str("\"charged_pricing\":");
+        charged::write(&self.charged, out);
     }
 }
 

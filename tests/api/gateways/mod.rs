@@ -5,6 +5,7 @@ mod calls;
 mod faults;
 mod lists;
 mod refusals;
+mod web_client;
 
 use crate::support::{self, TestApp};
 use tollgate_domain::GatewayId;

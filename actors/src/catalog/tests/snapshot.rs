@@ -22,7 +22,11 @@ fn snapshot(lists: &[GatewayList]) -> CatalogSnapshot {
 
 /// The first gateway's model of that id, as the doors show it.
 fn json_of(snapshot: &CatalogSnapshot, id: &str) -> Value {
-    serde_json::from_slice(&snapshot.text_of(snapshot.find(id).unwrap())).unwrap()
+    shown(snapshot, snapshot.find(id).unwrap())
+}
+
+fn shown(snapshot: &CatalogSnapshot, entry: &CatalogEntry) -> Value {
+    serde_json::from_slice(&snapshot.text_of(entry)).unwrap()
 }
 
 fn with_prices(prices: PriceLines) -> Arc<CatalogEntry> {
@@ -235,21 +239,19 @@ fn at_portkey_openrouters_pricing_is_shown_as_long_as_openrouter_has_the_model()
         }
         list(gateway, vec![unpriced])
     });
-    let shown = |snapshot: &CatalogSnapshot, gateway| {
-        let text = snapshot.text_of(&snapshot.list(gateway).unwrap().entries[0]);
-        serde_json::from_slice::<Value>(&text).unwrap()["pricing"].clone()
-    };
+    let pricing =
+        |snapshot: &CatalogSnapshot, gateway| shown(snapshot, &snapshot.list(gateway).unwrap().entries[0])["pricing"].clone();
     let without = snapshot(&others);
     let nothing = json!({
         "prompt": null, "completion": null, "request": null, "image": null, "web_search": null, "internal_reasoning": null,
     });
-    assert_eq!(shown(&without, GatewayId::Portkey), nothing);
+    assert_eq!(pricing(&without, GatewayId::Portkey), nothing);
     let with = without.with(&list(GatewayId::OpenRouter, vec![twin.clone()]), DEFAULT);
-    assert_eq!(shown(&with, GatewayId::Portkey), twin.public["pricing"]);
+    assert_eq!(pricing(&with, GatewayId::Portkey), twin.public["pricing"]);
     // Mutant: showing it at every gateway turns this red.
-    assert_eq!(shown(&with, GatewayId::Featherless), json!({"prompt": null}));
+    assert_eq!(pricing(&with, GatewayId::Featherless), json!({"prompt": null}));
     let gone = with.with(&openrouter(&[("other", Some(flat(1)))]), DEFAULT);
-    assert_eq!(shown(&gone, GatewayId::Portkey), nothing);
+    assert_eq!(pricing(&gone, GatewayId::Portkey), nothing);
 }
 
 #[test]
