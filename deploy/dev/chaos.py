@@ -40,7 +40,7 @@ PARTS = [
     ("P4", "slow clients", "test(abuse::slow)", 3),
     ("P5", "malformed requests", "test(abuse::framing) | test(abuse::json) | test(abuse::lawful)", 2),
     ("P5", "fuzzed parsers", "test(fuzz_)", 6),
-    ("P5", "generated requests beside the API's description", ["tests/sdk/run.sh", "schema"], 8),
+    ("P5", "generated requests beside the API's description", ["tests/sdk/run.sh", "schema"], 12),
     ("P6", "above capacity", "test(abuse::overload)", 3),
     ("P7", "SIGTERM under load", "test(sigterm_under_load)", 4),
     ("P8", "a panic in each actor", "test(a_panic_in_each_actor) | test(panics::)", 3),

@@ -156,8 +156,8 @@ suite() {
 
 # The answers of all routes, to generated requests, beside what /openapi.json says of them.
 run_schema() {
-    local seed="${SEED:-$RANDOM}" examples=10 checks
-    [[ ${CHAOS:-} != long ]] || examples=500
+    local seed="${SEED:-$RANDOM}" examples=10 least=500 checks
+    [[ ${CHAOS:-} != long ]] || examples=500 least=10000
     checks=not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance
     suite ADMIN_KEY="$(secret ADMIN_API_KEY)" USER_KEY="$(<"$FOLDER/data/demo_key")" SCHEMATHESIS_HOOKS=schema/hooks.py \
         sh -c 'exec .venv-schema/bin/st run "$TOLLGATE_URL/openapi.json" "$@"' st \
@@ -165,6 +165,7 @@ run_schema() {
         --continue-on-failure --no-shrink --suppress-health-check all --warnings off | tee "$FOLDER/schema.out"
     local cases
     cases="$(sed -n 's/^ *\([0-9]*\) generated.*/\1/p' "$FOLDER/schema.out")"
+    ((${cases:-0} >= least)) || fail "only ${cases:-0} cases: $least are promised"
     echo "promise P5: ${cases:-0} requests by schemathesis, 0 answers 5xx, each fits its schema (seed $seed)"
 }
 

@@ -23,6 +23,7 @@ mod book;
 mod command;
 mod handle;
 mod keeper;
+mod line;
 mod live;
 mod messages;
 mod ticket;

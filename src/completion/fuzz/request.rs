@@ -13,7 +13,7 @@ const REQUESTS: [&str; 6] = [
     r#"{"model":"m","messages":[{"role":"user","content":"\ud83d\ude00\u0000"}],"stream":true,"stream_options":{"include_usage":true},"session_id":"s","x":{"y":[1e5,-0.1]}}"#,
 ];
 
-const WORDS: [&str; 38] = [
+const WORDS: [&str; 39] = [
     "{",
     "}",
     "[",
@@ -41,6 +41,7 @@ const WORDS: [&str; 38] = [
     "\"max_completion_tokens\":",
     "\"n\":",
     "\"stream\":true",
+    "\"route\":\"fallback\"",
     "\"stream\":false",
     "\"stream_options\":{}",
     "\"stream_options\":null",
@@ -57,7 +58,7 @@ const WORDS: [&str; 38] = [
 /// The members that speak to us, and what must go upstream in place of them.
 fn expected(sent: &Value, request: &ChatRequest, gateway: GatewayId, limit: Option<i64>) -> Value {
     let mut object = sent.as_object().expect("an object").clone();
-    for ours in ["models", "portkey_provider", "portkey_virtual_key", "privy_user_id", "provider"] {
+    for ours in ["models", "route", "portkey_provider", "portkey_virtual_key", "privy_user_id", "provider"] {
         object.shift_remove(ours);
     }
     if object.get("session_id").is_some_and(|id| !id.is_string()) {
@@ -113,7 +114,7 @@ fn fuzz_what_goes_upstream_is_what_the_client_wrote_but_for_our_members() {
         // Numbers that no float holds and lone surrogates are JSON, but no `Value`.
         let Ok(sent) = serde_json::from_slice::<Value>(body) else { return };
         check_reading(&request, &sent);
-        // Mutant: a `with_usage` that keeps the client's `include_usage` turns this red.
+        // Mutant: `models` that goes on upstream turns this red.
         let mut arrived = serde_json::from_slice::<Value>(&upstream).expect("JSON");
         // OpenRouter's wishes of `provider` are routing's to test.
         arrived.as_object_mut().expect("an object").shift_remove("provider");
