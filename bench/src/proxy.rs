@@ -52,5 +52,6 @@ pub fn run(options: &Options) -> Result<()> {
     report::write(&report, &options.out)?;
     writeln!(std::io::stdout(), "{report}\n{}", proof.trim())?;
     ensure!(proof.contains("the ledger is clean"), "the books do not balance after the run");
+    ensure!(report.server.iter().all(|row| row.failed < 1.0), "calls failed");
     Ok(())
 }
