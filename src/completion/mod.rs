@@ -16,7 +16,10 @@ mod bill;
 mod claim;
 mod estimate;
 mod facts;
+#[cfg(test)]
+mod fuzz;
 mod job;
+mod limits;
 mod note;
 mod outlet;
 mod plain;

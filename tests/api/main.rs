@@ -5,6 +5,8 @@
 mod support;
 
 #[cfg(test)]
+mod abuse;
+#[cfg(test)]
 mod activity;
 #[cfg(test)]
 mod admin;
@@ -27,6 +29,8 @@ mod errors;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod gateways;
+#[cfg(test)]
 mod generation;
 #[cfg(test)]
 mod house;
@@ -34,6 +38,8 @@ mod house;
 mod identity;
 #[cfg(test)]
 mod key_and_credits;
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod long_lists;
 #[cfg(test)]

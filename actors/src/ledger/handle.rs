@@ -2,9 +2,10 @@
 
 use super::answers::Home;
 use super::command::{Command, Envelope, Outcome, Place, Terms};
+use super::line::Line;
 use super::live::LiveHolds;
 use super::messages::{Balance, Credit, HoldRequest, LedgerError, UserAccounts};
-use super::ticket::Ticket;
+use super::ticket::{Pending, Ticket};
 use moka::sync::Cache;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -26,6 +27,7 @@ pub const KNOWN_ACCOUNTS_MAX: u64 = 200_000;
 pub struct Desk {
     queue: mpsc::Sender<Envelope>,
     pub(super) live: LiveHolds,
+    line: Arc<Line>,
     /// Last known available balance by account; written by the writer after each commit.
     pub(super) known: Cache<AccountId, Nanos>,
 }
@@ -35,7 +37,7 @@ impl Desk {
     /// a send to it can't fail for want of room.
     pub fn new() -> (Arc<Self>, mpsc::Receiver<Envelope>) {
         let (queue, receiver) = mpsc::channel(2 * OPEN_HOLDS_MAX + 2 * CREDITS_MAX + DUE_AT_ONCE);
-        let desk = Self { queue, live: LiveHolds::default(), known: Cache::new(KNOWN_ACCOUNTS_MAX) };
+        let desk = Self { queue, live: LiveHolds::default(), line: Arc::default(), known: Cache::new(KNOWN_ACCOUNTS_MAX) };
         (Arc::new(desk), receiver)
     }
 
@@ -73,19 +75,20 @@ impl Ledger {
     /// Asks for a hold. The ticket is pending until it is confirmed.
     ///
     /// # Errors
-    /// `Overloaded` when too many holds are open in this process; `Conflict` for a negative amount.
+    /// `Overloaded` when too many holds are open in this process, or those that are asked for wait too long; `Conflict` for a negative amount.
     pub fn hold(&self, request: HoldRequest) -> Result<Ticket, LedgerError> {
         let HoldRequest { id, accounts, key, amount, least, lifetime } = request;
         if amount.is_negative() {
             return Err(LedgerError::Conflict("amount: less than nothing can't be held"));
         }
         let place = Arc::new(Arc::clone(&self.places).try_acquire_owned().map_err(|_| LedgerError::Overloaded)?);
+        let in_line = self.desk.line.enter().ok_or(LedgerError::Overloaded)?;
         let terms = Terms { hold: id, accounts, key, asked: amount.0, amount: amount.0, lifetime };
         let early = self.known_balance(accounts.credits).is_some_and(|known| known.0 / 10 >= amount.0);
         self.desk.live.insert(&terms);
         let hold = Command::Hold { terms, least: least.0.min(amount.0) };
         let decision = self.desk.send(hold, Some(Arc::clone(&place)));
-        Ok(Ticket::new(Arc::clone(&self.desk), terms, early, decision, place))
+        Ok(Ticket::new(Arc::clone(&self.desk), terms, early, Pending { decision, place, in_line }))
     }
 
     /// Puts money in. Safe to repeat under the same id.

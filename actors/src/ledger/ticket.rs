@@ -5,6 +5,7 @@
 
 use super::command::{Closing, Command, Outcome, Place, Terms};
 use super::handle::Desk;
+use super::line::InLine;
 use super::messages::{CallRecord, LedgerError, Settled};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,9 +23,11 @@ pub struct Ticket {
 }
 
 #[derive(Debug)]
-struct Pending {
-    decision: oneshot::Receiver<Outcome>,
-    place: Place,
+pub(super) struct Pending {
+    pub decision: oneshot::Receiver<Outcome>,
+    pub place: Place,
+    #[expect(dead_code, reason = "leaves the line when it is dropped")]
+    pub in_line: InLine,
 }
 
 /// A hold that is durable. Close it with [`settle`](Self::settle) or [`release`](Self::release).
@@ -50,14 +53,8 @@ impl CallPermit {
 }
 
 impl Ticket {
-    pub(super) const fn new(
-        desk: Arc<Desk>,
-        terms: Terms,
-        early: bool,
-        decision: oneshot::Receiver<Outcome>,
-        place: Place,
-    ) -> Self {
-        Self { desk, terms, early, pending: Some(Pending { decision, place }) }
+    pub(super) const fn new(desk: Arc<Desk>, terms: Terms, early: bool, pending: Pending) -> Self {
+        Self { desk, terms, early, pending: Some(pending) }
     }
 
     #[must_use]
@@ -99,7 +96,7 @@ impl Drop for Ticket {
     /// A hold that was granted while no one waited is released here; one that is granted later is released by the
     /// writer, which finds no one at the other end.
     fn drop(&mut self) {
-        let Some(Pending { mut decision, place }) = self.pending.take() else { return };
+        let Some(Pending { mut decision, place, .. }) = self.pending.take() else { return };
         decision.close();
         match decision.try_recv() {
             Ok(Outcome::Held { granted }) => drop(self.granted(granted, Some(place))),

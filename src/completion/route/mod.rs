@@ -97,12 +97,20 @@ fn of_model(
     wanted: Option<GatewayId>,
 ) -> Result<Vec<Offer>, ApiError> {
     let is_wanted = |entry: &&Arc<CatalogEntry>| wanted.is_none_or(|wanted| wanted == entry.gateway);
-    let candidates = catalog.resolve(model).iter().filter(is_wanted);
+    let candidates = of_named_provider(model, request, catalog).unwrap_or_else(|| catalog.resolve(model));
+    let candidates = candidates.iter().filter(is_wanted);
     let mut offers: Vec<Offer> = candidates.map(|entry| Offer::of(entry, request)).collect();
     if offers.is_empty() && wanted == Some(GatewayId::Portkey) {
         offers.extend(at_portkey(model, request, catalog));
     }
     if offers.is_empty() { Err(no_model(model)) } else { Ok(offers) }
+}
+
+/// Several of Portkey's providers may have a model of one name: the one that the caller names is meant.
+fn of_named_provider<'a>(model: &str, request: &ChatRequest, catalog: &'a CatalogSnapshot) -> Option<&'a [Arc<CatalogEntry>]> {
+    let provider = request.portkey_provider.as_ref()?.trim_start_matches('@');
+    let found = catalog.resolve(&format!("@{provider}/{model}"));
+    found.iter().any(|entry| entry.gateway == GatewayId::Portkey).then_some(found)
 }
 
 /// Portkey serves its providers' models under names that its own list may not have: then the same model's price elsewhere
