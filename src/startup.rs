@@ -4,6 +4,7 @@ use crate::adapters::redis::RedisCounters;
 use crate::adapters::{AdapterError, Gateways};
 use crate::config::Settings;
 use crate::http::health::HealthBoard;
+use crate::http::models::Shelf;
 use crate::http::starting::Starting;
 use crate::http::{metrics, server};
 use crate::io::IoRuntime;
@@ -45,6 +46,8 @@ pub struct Services {
     pub tasks: InFlight,
     pub readiness: Readiness,
     pub health: HealthBoard,
+    /// What the catalogue's doors work out once for all workers.
+    pub models: Shelf,
 }
 
 /// Does this replica want requests?
@@ -71,6 +74,8 @@ pub struct Application {
 /// What is to be stopped, in [`shutdown`]'s order.
 pub(crate) struct Parts {
     pub server: ServerHandle,
+    /// The server's own socket.
+    pub listener: TcpListener,
     pub services: web::Data<Services>,
     pub arbiters: Arbiters,
     pub io: IoRuntime,
@@ -128,9 +133,10 @@ impl Application {
             tasks: InFlight::default(),
             readiness: Readiness::default(),
             health: HealthBoard::default(),
+            models: Shelf::default(),
         });
-        let server = server::serve(listener, &services)?;
-        let parts = Parts { server: server.handle(), services, arbiters, io, lost };
+        let server = server::serve(listener.try_clone()?, &services)?;
+        let parts = Parts { server: server.handle(), listener, services, arbiters, io, lost };
         Ok(Self { address, server, parts })
     }
 

@@ -8,6 +8,8 @@ use tollgate_actors::catalog::CatalogOptions;
 use tollgate_actors::identity::keys::Peppers;
 use tollgate_actors::identity::{IdentityOptions, RateLimits, TrialTerms};
 use tollgate_actors::limiter::LimiterOptions;
+use tollgate_actors::upkeep::Retention;
+use tollgate_actors::upstreams::UpstreamOptions;
 
 /// What upstreams are told of us, beside `PUBLIC_URL`.
 const SITE_NAME: &str = "Tollgate";
@@ -47,9 +49,29 @@ impl Settings {
                 plans_limit: self.limits.plans,
             },
             catalog: CatalogOptions::new(self.money.default_price),
+            upstreams: self.upstream_options(),
+            retention: self.retention(),
             instance,
             data_dir: self.server.data_dir.clone(),
         })
+    }
+
+    pub const fn retention(&self) -> Retention {
+        Retention { activity_days: self.retention.activity_days, unpaid_hold_days: self.retention.unpaid_hold_days }
+    }
+
+    const fn upstream_options(&self) -> UpstreamOptions {
+        let upstreams = &self.upstreams;
+        UpstreamOptions {
+            failures: upstreams.failures,
+            failure_percent: upstreams.failure_percent,
+            window: upstreams.window,
+            rest: upstreams.rest,
+            rest_max: upstreams.rest_max,
+            key_rest: upstreams.key_rest,
+            retry_percent: upstreams.budget_percent,
+            retries_per_second: upstreams.budget_per_second,
+        }
     }
 
     fn identity_options(&self) -> anyhow::Result<IdentityOptions> {

@@ -1,6 +1,7 @@
 //! The supervised actors. No HTTP, no SQL, no network: what is outside comes in through [`ports`].
 
 pub mod activity;
+pub mod attempts;
 pub mod catalog;
 pub mod identity;
 pub mod journal;
@@ -8,17 +9,22 @@ pub mod ledger;
 pub mod limiter;
 pub mod ports;
 pub mod runtime;
+pub mod upkeep;
+pub mod upstreams;
 
 use crate::activity::{Activity, ActivityActor, ActivityDeps, ActivityService};
+use crate::attempts::Attempts;
 use crate::catalog::{Catalog, CatalogDeps, CatalogOptions};
 use crate::identity::{Identity, IdentityDeps, IdentityOptions};
 use crate::ledger::{BATCH_MAX, Ledger, LedgerActor, LedgerOptions, LedgerService};
 use crate::limiter::{Limiter, LimiterDeps, LimiterOptions, SharedCounters};
 use crate::ports::{Clock, ModelGateway};
 use crate::runtime::{Arbiters, AskError, Handle, Supervision};
+use crate::upkeep::{Retention, UpkeepActor, UpkeepDeps};
+use crate::upstreams::{UpstreamOptions, Upstreams};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tollgate_store::Store;
 
 /// How long the start waits for the ledger's writer. If the database goes away right now, the server starts all the same
@@ -33,8 +39,11 @@ pub struct Actors {
     pub limiter: Limiter,
     pub catalog: Catalog,
     pub activity: Activity,
+    pub attempts: Attempts,
+    pub upstreams: Upstreams,
     activity_face: Handle<ActivityActor>,
     ledger_face: Handle<LedgerActor>,
+    upkeep: Handle<UpkeepActor>,
 }
 
 /// What the actors work with.
@@ -53,6 +62,8 @@ pub struct ActorsOptions {
     pub identity: IdentityOptions,
     pub limiter: LimiterOptions,
     pub catalog: CatalogOptions,
+    pub upstreams: UpstreamOptions,
+    pub retention: Retention,
     /// This replica's name: the same after a restart, another one for every replica.
     pub instance: String,
     /// For the ledger's journal and anchors, and the activity's journal.
@@ -72,10 +83,11 @@ impl Actors {
     ) -> std::io::Result<Self> {
         let ActorsDeps { store, clock, gateways, shared_counters, mut rng } = deps;
         let run = uuid::Builder::from_random_bytes(rand::RngExt::random(&mut rng)).into_uuid();
-        let ActorsOptions { identity, limiter, catalog, instance, data_dir } = options;
+        let ActorsOptions { identity, limiter, catalog, upstreams, retention, instance, data_dir } = options;
         let activity_deps = ActivityDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io: store.io().clone() };
         let activity = activity::start(&arbiters.slow, supervision, activity_deps, &data_dir)?;
         let ActivityService { activity, actor: activity_face } = activity;
+        let attempts = attempts::start(Arc::new(store.clone()), Arc::clone(&clock), store.io());
         let ledger_options =
             LedgerOptions { store: store.clone(), clock: Arc::clone(&clock), instance, data_dir, batch_max: BATCH_MAX };
         let LedgerService { ledger, actor, ready } = ledger::start(&arbiters.hot, supervision, ledger_options)?;
@@ -85,6 +97,8 @@ impl Actors {
         let treasury = Arc::new(ledger.clone());
         let identity_deps = IdentityDeps { store: store.clone(), clock: Arc::clone(&clock), treasury, rng };
         let identity = identity::start(&arbiters.hot, supervision, identity, identity_deps);
+        let upkeep_deps = UpkeepDeps { store: store.clone(), clock: Arc::clone(&clock), retention };
+        let upkeep = upkeep::start(&arbiters.slow, supervision, upkeep_deps);
         let io = store.io().clone();
         let limiter_deps =
             LimiterDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io, run, shared: shared_counters };
@@ -92,7 +106,9 @@ impl Actors {
         let io = store.io().clone();
         let catalog_deps = CatalogDeps { gateways, archive: Arc::new(store), clock, io };
         let catalog = catalog::start(&arbiters.hot, supervision, catalog_deps, catalog);
-        Ok(Self { ledger, identity, limiter, catalog, activity, activity_face, ledger_face: actor })
+        let upstreams = Upstreams::new(upstreams, Instant::now());
+        let ledger_face = actor;
+        Ok(Self { ledger, identity, limiter, catalog, activity, attempts, upstreams, activity_face, ledger_face, upkeep })
     }
 
     /// Fault injection for promise P8: every actor, and the ledger's writer, panics. Returns when each has been told.
@@ -105,15 +121,18 @@ impl Actors {
         self.limiter.crash().await;
         let _ = self.catalog.handle().ask(runtime::Crash).await;
         let _ = self.activity_face.ask(runtime::Crash).await;
+        let _ = self.upkeep.ask(runtime::Crash).await;
     }
 
     /// Ends them, those who ask before those who answer. Each has at most `limit`; `false` when one needed more.
     pub async fn drain(&self, limit: Duration) -> bool {
+        let upkeep = ended("upkeep", self.upkeep.drain(limit).await);
         let identity = ended("identity", self.identity.drain(limit).await);
         let limiter = ended("limiter", self.limiter.drain(limit).await);
         let ledger = ended("ledger", self.ledger_face.drain(limit).await);
         let activity = ended("activity", self.activity_face.drain(limit).await);
-        identity && limiter && ledger && activity
+        let attempts = ended("attempts", self.attempts.drain(limit).await);
+        upkeep && identity && limiter && ledger && activity && attempts
     }
 }
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use std::time::Duration;
-use tollgate_domain::{GatewayId, PriceLines};
+use tollgate_domain::{GatewayId, PriceList};
 
 /// The time of day. Tests turn it.
 pub trait Clock: Send + Sync {
@@ -101,11 +101,14 @@ impl std::fmt::Display for Phase {
 /// A model as a gateway's adapter hands it to the catalogue.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct CatalogModel {
-    /// The gateway's own id, slashes and all.
+    /// What a caller's `model` is, slashes and all.
     pub id: String,
+    /// What goes upstream as `model`, where that is another text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_id: Option<String>,
     pub gateway: GatewayId,
     /// As the gateway states them, `None` when it does not. Whether they are sane is for the catalogue to say.
-    pub prices: Option<PriceLines>,
+    pub prices: Option<PriceList>,
     /// Tokens; 0 when unknown.
     pub context_length: i64,
     /// Tokens; `None` when unknown.

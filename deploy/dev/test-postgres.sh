@@ -97,7 +97,7 @@ log_checkpoints = off
 SETTINGS
     if [[ $kind == durable ]]; then
         # As the server's private PostgreSQL: its speed and its crashes are what these tests are about.
-        printf '%s\n' 'fsync = on' 'synchronous_commit = on' 'wal_compression = on' 'max_wal_size = 2GB'
+        printf '%s\n' 'fsync = on' 'synchronous_commit = on' 'wal_compression = lz4' 'max_wal_size = 2GB'
     else
         printf '%s\n' 'fsync = off' 'full_page_writes = off' 'wal_level = minimal' 'max_wal_senders = 0'
     fi

@@ -9,5 +9,5 @@ pub mod usage;
 
 pub use ids::{AccountId, GatewayId, GenerationId, HoldId, KeyId, OperationId, PlanId, UserId};
 pub use money::{MoneyError, Nanos};
-pub use price::{PriceLines, PricePerMillion};
+pub use price::{DayWindow, PriceLines, PriceList, PriceOverride, PricePerMillion};
 pub use usage::{TokenUsage, UsageReading};

@@ -1,7 +1,8 @@
 //! The model gateways that are on, with clients of their own for each HTTP worker.
 
 use super::client::Client;
-use super::openrouter::OpenRouterGateway;
+use super::dialects::Dialect;
+use super::gateway::Gateway;
 use super::{AdapterError, GatewaySettings, TimeoutSettings};
 use std::sync::Arc;
 use tollgate_actors::ports::{Clock, ModelGateway};
@@ -24,11 +25,11 @@ impl Gateways {
     pub fn build(settings: &[GatewaySettings], timeouts: TimeoutSettings, clock: &Arc<dyn Clock>) -> Result<Self, AdapterError> {
         let client = Client::build(&timeouts)?;
         let adapter = |settings: &GatewaySettings| -> Option<Result<Arc<dyn ModelGateway>, AdapterError>> {
-            if settings.id != GatewayId::OpenRouter {
+            let Some(dialect) = Dialect::of(settings.id) else {
                 tracing::warn!(gateway = %settings.id, "this gateway has a key, but can't be called yet: it stays off");
                 return None;
-            }
-            let gateway = OpenRouterGateway::new(settings, client.clone(), timeouts, Arc::clone(clock));
+            };
+            let gateway = Gateway::new(dialect, settings, client.clone(), timeouts, Arc::clone(clock));
             Some(gateway.map(|gateway| -> Arc<dyn ModelGateway> { Arc::new(gateway) }))
         };
         let mut on = settings.iter().filter_map(adapter).collect::<Result<Vec<_>, _>>()?;

@@ -2,18 +2,21 @@
 
 pub mod client;
 pub mod gateways;
-pub mod openrouter;
 pub mod redis;
 pub mod settings;
 
 mod answer;
+mod dialects;
 mod fault;
+mod gateway;
 mod openai_compatible;
 mod price_text;
 mod providers;
 mod transport;
 mod upstream_body;
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;
 

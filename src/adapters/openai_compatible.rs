@@ -4,13 +4,12 @@ use super::answer::{JSON, PLAIN_BYTES_MAX, accept, accept_status, media_type, re
 use super::client::Client;
 use super::fault;
 use super::upstream_body::{Deadlines, UpstreamBody};
-use super::{AdapterError, GatewaySettings, TimeoutSettings};
+use super::{AdapterError, TimeoutSettings};
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Request, Uri};
 use reqwest::{Method, Url};
-use secrecy::ExposeSecret;
 use std::sync::Arc;
 use tokio::time::timeout_at;
 use tollgate_actors::ports::{Clock, GatewayError, UpstreamAnswer, UpstreamCall};
@@ -32,24 +31,19 @@ pub struct OpenAiCompatible {
 }
 
 impl OpenAiCompatible {
-    /// The key goes as a bearer token; `further` headers go with every request.
+    /// `headers`, the key's among them, go with every request.
     ///
     /// # Errors
-    /// A base URL that is none, or a key that can't stand in a header.
+    /// A base URL that is none.
     pub fn new(
-        settings: &GatewaySettings,
-        further: HeaderMap,
+        base: &str,
+        mut headers: HeaderMap,
         client: Client,
         timeouts: TimeoutSettings,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, AdapterError> {
-        let base = base_url(&settings.base_url)?;
+        let base = base_url(base)?;
         let join = |path: &str| base.join(path).map_err(|error| wrong("base URL", &error));
-        let mut headers = further;
-        let mut bearer = HeaderValue::try_from(format!("Bearer {}", settings.api_key.expose_secret()))
-            .map_err(|_| wrong("API key", &"a character that can't stand in a header"))?;
-        bearer.set_sensitive(true);
-        headers.insert(AUTHORIZATION, bearer);
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(USER_AGENT, HeaderValue::from_static(PROGRAM));
         let chat_uri = join("chat/completions")?.as_str().parse().map_err(|error| wrong("base URL", &error))?;

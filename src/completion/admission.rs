@@ -58,9 +58,9 @@ pub(super) struct ReadOrder {
 pub(super) fn read(services: &Services, order: Order) -> Result<ReadOrder, ApiError> {
     let started = Instant::now();
     let Order { caller, body, query, idempotency_key } = order;
-    let request = ChatRequest::read(body.clone())?;
+    let mut request = ChatRequest::read(body.clone())?;
     check_allowed(&caller, &request)?;
-    let offers = route::offers(&request, &services.actors.catalog.snapshot())?;
+    let offers = route::offers(&mut request, &services.actors.catalog.snapshot())?;
     Ok(ReadOrder { caller, body, query, idempotency_key, request, offers, hold: HoldId(Uuid::now_v7()), started })
 }
 
@@ -110,9 +110,11 @@ pub(super) async fn admit(
         request,
         offers,
         quote,
+        hold,
         generation: GenerationId::of(hold),
         started,
         permit,
+        at: services.clock.now(),
         slot: Some(slot),
         place: Some(place),
         claim,

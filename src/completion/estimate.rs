@@ -1,8 +1,8 @@
 //! What a call may cost at most (decision 5): the size of its hold, and what is done when the balance affords less.
 
-use super::request::{ChatRequest, Limit};
+use super::request::ChatRequest;
 use super::route::Offer;
-use tollgate_domain::{GatewayId, Nanos};
+use tollgate_domain::Nanos;
 
 /// Bytes of JSON for one token, at least: no tokenizer makes more tokens of a text than this.
 const BYTES_PER_TOKEN: usize = 2;
@@ -57,9 +57,9 @@ impl Quote {
         quote
     }
 
-    /// The limit that makes the call fit what was granted; `None` when all of it was.
+    /// The completion tokens for each choice that make the call fit what was granted; `None` when all of it was.
     #[must_use]
-    pub fn limit(&self, request: &ChatRequest, offers: &[Offer], granted: Nanos) -> Option<Limit> {
+    pub fn limit(&self, request: &ChatRequest, offers: &[Offer], granted: Nanos) -> Option<i64> {
         if granted >= self.amount {
             return None;
         }
@@ -68,10 +68,7 @@ impl Quote {
             offer.prices.affordable_completion(granted, prompt, request.prompt.images) / request.choices.max(1)
         };
         let tokens = offers.iter().map(affordable).min()?.max(self.completion_tokens.min(COMPLETION_TOKENS_LEAST));
-        let by_openai = offers.first().is_some_and(|offer| offer.gateway == GatewayId::OpenAi);
-        // OpenAI's newer models refuse the older field.
-        let field = if by_openai { "max_completion_tokens" } else { "max_tokens" };
-        (tokens < self.completion_tokens).then_some(Limit { tokens, field })
+        (tokens < self.completion_tokens).then_some(tokens)
     }
 }
 
@@ -98,7 +95,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use proptest::prelude::*;
-    use tollgate_domain::{PriceLines, PricePerMillion};
+    use tollgate_domain::{GatewayId, PriceLines, PriceList, PricePerMillion};
 
     fn request(fields: &str) -> ChatRequest {
         let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"0123456789"}}]{fields}}}"#);
@@ -108,7 +105,14 @@ mod tests {
     /// One micro-dollar for a prompt's token, two for a completion's.
     fn offer() -> Offer {
         let prices = PriceLines { prompt: PricePerMillion(1_000_000_000), ..PriceLines::flat(PricePerMillion(2_000_000_000)) };
-        Offer { gateway: GatewayId::OpenRouter, prices, context_length: 0, max_completion_tokens: None }
+        Offer {
+            gateway: GatewayId::OpenRouter,
+            name: None,
+            upstream_id: "m".into(),
+            prices: prices.into(),
+            context_length: 0,
+            max_completion_tokens: None,
+        }
     }
 
     /// Half the bytes of `[{"role":"user","content":"0123456789"}]`.
@@ -137,8 +141,8 @@ mod tests {
 
     #[test]
     fn the_dearest_line_and_the_dearest_offer_are_held() {
-        let reasoning = PriceLines { reasoning: Some(PricePerMillion(9_000_000_000)), ..offer().prices };
-        assert_eq!(amount(r#","max_tokens":100"#, Offer { prices: reasoning, ..offer() }), PROMPT * 1_000 + 100 * 9_000);
+        let reasoning = PriceList::from(PriceLines { reasoning: Some(PricePerMillion(9_000_000_000)), ..offer().prices.base });
+        assert_eq!(amount(r#","max_tokens":100"#, Offer { prices: reasoning.clone(), ..offer() }), PROMPT * 1_000 + 100 * 9_000);
         let quote = Quote::of(&request(r#","max_tokens":100"#), &[offer(), Offer { prices: reasoning, ..offer() }]);
         assert_eq!(quote.amount.0, PROMPT * 1_000 + 100 * 9_000);
     }
@@ -158,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_free_model_is_held_for_with_nothing_and_never_lowered() {
-        let free = [Offer { prices: PriceLines::flat(PricePerMillion(0)), ..offer() }];
+        let free = [Offer { prices: PriceList::flat(PricePerMillion(0)), ..offer() }];
         let quote = Quote::of(&request(""), &free);
         assert_eq!((quote.amount, quote.least), (Nanos::ZERO, Nanos::ZERO));
         assert_eq!(quote.limit(&request(""), &free, Nanos::ZERO), None);
@@ -169,7 +173,7 @@ mod tests {
         let (request, offers) = (request(r#","max_tokens":1000"#), [offer()]);
         let quote = Quote::of(&request, &offers);
         assert_eq!(quote.least.0, PROMPT * 1_000 + 256 * 2_000);
-        let limit = |granted: i64| quote.limit(&request, &offers, Nanos(granted)).map(|limit| limit.tokens);
+        let limit = |granted: i64| quote.limit(&request, &offers, Nanos(granted));
         assert_eq!(limit(quote.amount.0), None);
         assert_eq!(limit(PROMPT * 1_000 + 700 * 2_000), Some(700));
         assert_eq!(limit(quote.least.0), Some(256));
@@ -181,11 +185,11 @@ mod tests {
             asked in 1..20_000i64, choices in 1..9i64, share in 0.0..1.0f64, price in 0..20_000_000_000i64
         ) {
             let request = request(&format!(r#","max_tokens":{asked},"n":{choices}"#));
-            let offers = [Offer { prices: PriceLines::flat(PricePerMillion(price)), ..offer() }];
+            let offers = [Offer { prices: PriceList::flat(PricePerMillion(price)), ..offer() }];
             let quote = Quote::of(&request, &offers);
             #[expect(clippy::as_conversions, reason = "a random share of a random amount")]
             let granted = Nanos(quote.least.0 + ((quote.amount.0 - quote.least.0) as f64 * share) as i64);
-            let tokens = quote.limit(&request, &offers, granted).map_or(asked, |limit| limit.tokens);
+            let tokens = quote.limit(&request, &offers, granted).unwrap_or(asked);
             prop_assert!(tokens >= asked.min(256) && tokens <= asked);
             // Rounding to a whole nano-dollar may cost one.
             prop_assert!(offers[0].prices.worst_case(quote.prompt_tokens, tokens * choices, 0).0 <= granted.0 + 1);

@@ -1,12 +1,13 @@
 //! One call, from its hold to its settle.
 
 use super::admission::{CallQuery, of_ledger};
+use super::attempt::{Answered, Attempts};
 use super::bill::Bill;
 use super::claim::Claim;
 use super::estimate::Quote;
 use super::note;
-use super::refusal;
-use super::request::{ChatRequest, Limit};
+use super::portkey;
+use super::request::ChatRequest;
 use super::route::Offer;
 use super::settle::{self, Basis, Charge, Received};
 use crate::adapters::Gateways;
@@ -14,6 +15,7 @@ use crate::http::error::ApiError;
 use crate::startup::Services;
 use actix_web::web;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_util::future::{Either, select};
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,8 +24,8 @@ use tollgate_actors::activity::ActivityPlace;
 use tollgate_actors::identity::{Caller, RequestSlot};
 use tollgate_actors::ledger::{CallPermit, CallRecord, ConfirmedTicket, LedgerError, Ticket};
 use tollgate_actors::limiter::Permit;
-use tollgate_actors::ports::{GatewayError, UpstreamAnswer, UpstreamCall};
-use tollgate_domain::{GatewayId, GenerationId};
+use tollgate_actors::ports::UpstreamCall;
+use tollgate_domain::{GatewayId, GenerationId, HoldId};
 
 /// What the call's task owns.
 pub(super) struct Job {
@@ -34,9 +36,12 @@ pub(super) struct Job {
     pub request: ChatRequest,
     pub offers: Vec<Offer>,
     pub quote: Quote,
+    pub hold: HoldId,
     pub generation: GenerationId,
     pub started: Instant,
     pub permit: Permit,
+    /// When the call began, by the clock.
+    pub at: DateTime<Utc>,
     pub slot: Option<RequestSlot>,
     pub place: Option<ActivityPlace>,
     pub claim: Option<Claim>,
@@ -45,32 +50,31 @@ pub(super) struct Job {
 /// A provider that has begun to answer, under a hold that is durable.
 pub(super) struct Opened {
     pub ticket: ConfirmedTicket,
-    pub offer: Offer,
-    pub answer: UpstreamAnswer,
-    /// Below what was asked for.
-    pub limit: Option<Limit>,
+    pub answered: Answered,
+    /// Completion tokens for each choice, below what was asked for.
+    pub limit: Option<i64>,
 }
 
 /// Who answered, or the last one's refusal.
-type Attempt = Result<(Offer, UpstreamAnswer), ApiError>;
+type Outcome = Result<Answered, ApiError>;
 
 impl Job {
     /// Waits for the hold and calls the provider; both at once where the balance is far above the hold (decision 15).
     ///
     /// # Errors
     /// The hold was refused, or no provider answered. Nothing is charged.
-    pub async fn open(&self, ticket: Ticket) -> Result<Opened, ApiError> {
+    pub async fn open(&self, ticket: Ticket, attempts: &mut Attempts<'_>) -> Result<Opened, ApiError> {
+        self.services.actors.upstreams.called(self.started);
         let (ticket, early) = match ticket.early_permit() {
-            Some(permit) => self.confirm_while_calling(ticket, permit).await?,
+            Some(permit) => self.confirm_while_calling(ticket, permit, attempts).await?,
             None => (ticket.confirm().await.map_err(|error| self.refused(error))?, None),
         };
         let limit = self.quote.limit(&self.request, &self.offers, ticket.granted());
-        let attempt = match early.filter(|_| limit.is_none()) {
-            Some(attempt) => attempt,
-            None => self.call(&ticket.permit(), self.request.upstream_body(limit)).await,
+        let answered = match early.filter(|_| limit.is_none()) {
+            Some(outcome) => outcome?,
+            None => attempts.next(&ticket.permit(), limit).await?,
         };
-        let (offer, answer) = attempt?;
-        Ok(Opened { ticket, offer, answer, limit })
+        Ok(Opened { ticket, answered, limit })
     }
 
     /// A refused hold aborts the call.
@@ -78,19 +82,20 @@ impl Job {
         &self,
         ticket: Ticket,
         permit: CallPermit,
-    ) -> Result<(ConfirmedTicket, Option<Attempt>), ApiError> {
+        attempts: &mut Attempts<'_>,
+    ) -> Result<(ConfirmedTicket, Option<Outcome>), ApiError> {
         let confirming = pin!(ticket.confirm());
-        let calling = pin!(self.call(&permit, self.request.upstream_body(None)));
+        let calling = pin!(attempts.next(&permit, None));
         match select(confirming, calling).await {
             Either::Left((confirmed, calling)) => {
                 let ticket = confirmed.map_err(|error| self.refused(error))?;
                 // Less was granted than the call may use: it is made again, with a limit.
                 let fits = ticket.granted() >= self.quote.amount;
-                let attempt = if fits { Some(calling.await) } else { None };
-                Ok((ticket, attempt))
+                let outcome = if fits { Some(calling.await) } else { None };
+                Ok((ticket, outcome))
             }
             // The answer can't go on without the confirmed ticket: its type sees to that.
-            Either::Right((attempt, confirming)) => Ok((confirming.await.map_err(|error| self.refused(error))?, Some(attempt))),
+            Either::Right((outcome, confirming)) => Ok((confirming.await.map_err(|error| self.refused(error))?, Some(outcome))),
         }
     }
 
@@ -102,36 +107,16 @@ impl Job {
         })
     }
 
-    /// Asks one provider after the other until one answers. Nothing has gone to the client yet.
-    async fn call(&self, permit: &CallPermit, body: Bytes) -> Attempt {
-        let mut refused = None;
-        for offer in &self.offers {
-            let Some(gateway) = self.gateways.get(offer.gateway) else { continue };
-            match gateway.complete(permit, self.upstream_call(offer.gateway, body.clone())).await {
-                Ok(answer) => return Ok((*offer, answer)),
-                Err(error) => {
-                    let goes_on = may_fall_back(&error);
-                    refused = Some(refusal::of_gateway(offer.gateway, &error));
-                    if !goes_on {
-                        break;
-                    }
-                }
-            }
-        }
-        Err(refused.unwrap_or_else(|| {
-            ApiError::unavailable(std::time::Duration::from_secs(5)).with_message("No gateway that has this model is switched on")
-        }))
+    /// Whose key pays the gateway: with a virtual key of Portkey's it is the caller's.
+    pub const fn is_our_key(&self, gateway: GatewayId) -> bool {
+        !matches!(gateway, GatewayId::Portkey) || self.request.portkey_virtual_key.is_none()
     }
 
-    fn upstream_call(&self, gateway: GatewayId, body: Bytes) -> UpstreamCall {
-        let mut headers = Vec::new();
-        if gateway == GatewayId::Portkey {
-            let of_request = [
-                ("x-portkey-provider", &self.request.portkey_provider),
-                ("x-portkey-virtual-key", &self.request.portkey_virtual_key),
-            ];
-            headers.extend(of_request.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
-        }
+    pub fn upstream_call(&self, offer: &Offer, body: Bytes) -> UpstreamCall {
+        let headers = match offer.gateway {
+            GatewayId::Portkey => portkey::headers(&self.request, &offer.upstream_id),
+            _ => Vec::new(),
+        };
         UpstreamCall { body, streamed: self.request.stream, generation_id: self.generation.as_str().to_owned(), headers }
     }
 
@@ -142,6 +127,7 @@ impl Job {
     pub async fn close(&mut self, ticket: ConfirmedTicket, offer: Offer, received: &Received) -> Result<Bill, ApiError> {
         let basis = Basis {
             offer,
+            at: self.at,
             quote: self.quote,
             granted: ticket.granted(),
             prompt: self.request.prompt,
@@ -149,24 +135,24 @@ impl Job {
         };
         let latency = self.started.elapsed();
         let charge = settle::charge(received, &basis);
-        note::count(offer.gateway, received, charge.as_ref());
+        note::count(basis.offer.gateway, received, charge.as_ref());
         let Some(charge) = charge else {
             ticket.release();
             let balance = self.services.actors.ledger.known_balance(self.caller.accounts.credits);
             return Ok(Bill { charge: None, balance_after: balance, latency });
         };
-        let receipt = ticket.settle(self.record(offer, received, &charge));
+        let receipt = ticket.settle(self.record(&basis.offer, received, &charge));
         self.keep_count(&charge);
         let settled = receipt.await.map_err(of_ledger)?;
         if let Some(place) = self.place.take() {
-            place.record(note::activity(self, received, &charge, latency));
+            place.record(note::activity(self, &basis.offer, received, &charge, latency));
         }
         Ok(Bill { charge: Some(charge), balance_after: Some(settled.balance_after), latency })
     }
 
-    fn record(&self, offer: Offer, received: &Received, charge: &Charge) -> CallRecord {
+    fn record(&self, offer: &Offer, received: &Received, charge: &Charge) -> CallRecord {
         CallRecord {
-            model: self.request.model.clone(),
+            model: offer.name(&self.request).to_owned(),
             gateway: offer.gateway,
             usage: charge.usage,
             cost: charge.cost,
@@ -185,15 +171,5 @@ impl Job {
         let identity = &self.services.actors.identity;
         identity.used(&self.caller);
         self.permit.settle(identity, charge.usage.total());
-    }
-}
-
-/// Another provider may do better when this one does not know the model (decision 17), can't be reached, or has too much
-/// to do.
-fn may_fall_back(error: &GatewayError) -> bool {
-    match error {
-        GatewayError::Connection(_) => true,
-        GatewayError::Status { status, .. } => matches!(status, 404 | 429 | 503 | 529),
-        GatewayError::Timeout(_) | GatewayError::Malformed(_) | GatewayError::TooLarge => false,
     }
 }

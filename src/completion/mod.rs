@@ -11,15 +11,19 @@
 //! last byte before the settle is.
 
 mod admission;
+mod attempt;
 mod bill;
 mod claim;
 mod estimate;
 mod facts;
+#[cfg(test)]
+mod fuzz;
 mod job;
 mod limits;
 mod note;
 mod outlet;
 mod plain;
+mod portkey;
 mod refusal;
 mod relay;
 mod request;

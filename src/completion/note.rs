@@ -1,10 +1,11 @@
 //! What is remembered of a call: counters for the operator, a line for the user's activity page.
 
 use super::job::Job;
+use super::route::Offer;
 use super::settle::{Charge, Ending, Received};
 use serde::Serialize;
 use std::time::Duration;
-use tollgate_actors::activity::ActivityRow;
+use tollgate_actors::activity::{ActivityRow, CHAT_COMPLETION, CallUse};
 use tollgate_domain::{GatewayId, Nanos};
 
 /// Counts what a provider did oddly; an operator should know whose bill can't be trusted.
@@ -54,10 +55,12 @@ struct Details<'a> {
     generation_id: &'a str,
 }
 
-pub(super) fn activity(job: &Job, received: &Received, charge: &Charge, latency: Duration) -> ActivityRow {
+pub(super) fn activity(job: &Job, offer: &Offer, received: &Received, charge: &Charge, latency: Duration) -> ActivityRow {
+    let model = offer.name(&job.request);
+    let provider = provider_of(model);
     let details = Details {
-        model: &job.request.model,
-        provider: provider_of(&job.request.model),
+        model,
+        provider,
         tokens_used: charge.usage.total(),
         prompt_tokens: charge.usage.prompt,
         completion_tokens: charge.usage.completion,
@@ -72,9 +75,17 @@ pub(super) fn activity(job: &Job, received: &Received, charge: &Charge, latency:
     };
     ActivityRow {
         user: job.caller.user,
-        action: "chat_completion".to_owned(),
+        action: CHAT_COMPLETION.into(),
+        model: model.to_owned(),
+        provider: provider.into(),
         details: serde_json::to_string(&details).unwrap_or_else(|_| "{}".to_owned()),
         at: job.services.clock.now(),
+        call: Some(CallUse {
+            key: job.caller.key,
+            prompt_tokens: charge.usage.prompt,
+            completion_tokens: charge.usage.completion,
+            cost: charge.cost,
+        }),
     }
 }
 

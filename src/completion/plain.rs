@@ -1,6 +1,7 @@
 //! An answer in one piece. Once begun it is finished and charged, whether or not the client still waits (decision 8).
 
 use super::PlainAnswer;
+use super::attempt::Attempts;
 use super::facts::Facts;
 use super::job::{Job, Opened};
 use super::refusal;
@@ -11,8 +12,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use tollgate_actors::ledger::Ticket;
-use tollgate_actors::ports::GatewayError;
-use tollgate_domain::GatewayId;
+use tollgate_actors::ports::{GatewayError, UpstreamAnswer};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -21,16 +21,24 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// # Errors
 /// What the client is told instead.
 pub(super) async fn run(mut job: Job, ticket: Ticket) -> Result<PlainAnswer, ApiError> {
-    let Opened { ticket, offer, answer, limit } = job.open(ticket).await?;
-    let body = collect(answer.body).await.map_err(|error| refusal::of_gateway(offer.gateway, &error))?;
-    let received = read(&body, offer.gateway)?;
+    let mut attempts = Attempts::new(&job);
+    let Opened { ticket, mut answered, limit } = job.open(ticket, &mut attempts).await?;
+    let (offer, body, received) = loop {
+        match whole(&mut answered.answer).await {
+            Ok((body, received)) => {
+                answered.is_good();
+                break (answered.offer, body, received);
+            }
+            Err(error) => answered = attempts.after(answered, &error, &ticket.permit(), limit).await?,
+        }
+    };
     let bill = job.close(ticket, offer, &received).await?;
     let answer = PlainAnswer {
         body: with_member(&body, "gateway_usage", &bill.gateway_usage(&job)),
         generation: job.generation.clone(),
         status: 200,
         content_type: "application/json".to_owned(),
-        max_tokens_lowered: limit.map(|limit| limit.tokens),
+        max_tokens_lowered: limit,
     };
     if let Some(claim) = job.claim.take().filter(|_| bill.charge.is_some()) {
         claim.answered(Some(&answer)).await;
@@ -38,8 +46,15 @@ pub(super) async fn run(mut job: Job, ticket: Ticket) -> Result<PlainAnswer, Api
     Ok(answer)
 }
 
+/// Reads the answer to its end.
+async fn whole(answer: &mut UpstreamAnswer) -> Result<(Bytes, Received), GatewayError> {
+    let body = collect(&mut answer.body).await?;
+    let received = read(&body)?;
+    Ok((body, received))
+}
+
 /// All of the body. One piece, the usual case, is not copied.
-pub(super) async fn collect(mut pieces: BoxStream<'static, Result<Bytes, GatewayError>>) -> Result<Bytes, GatewayError> {
+pub(super) async fn collect(pieces: &mut BoxStream<'static, Result<Bytes, GatewayError>>) -> Result<Bytes, GatewayError> {
     let Some(first) = pieces.next().await.transpose()? else { return Ok(Bytes::new()) };
     let Some(second) = pieces.next().await.transpose()? else { return Ok(without_mark(first)) };
     let mut whole = BytesMut::from(first);
@@ -54,12 +69,11 @@ fn without_mark(body: Bytes) -> Bytes {
     if body.starts_with(BYTE_ORDER_MARK) { body.slice(BYTE_ORDER_MARK.len()..) } else { body }
 }
 
-fn read(body: &[u8], gateway: GatewayId) -> Result<Received, ApiError> {
-    let malformed = |reason: String| refusal::of_gateway(gateway, &GatewayError::Malformed(reason));
-    let facts = Facts::read(body).map_err(|error| malformed(error.to_string()))?;
+fn read(body: &[u8]) -> Result<Received, GatewayError> {
+    let facts = Facts::read(body).map_err(|error| GatewayError::Malformed(error.to_string()))?;
     match facts.error {
-        Some(error) if facts.choices.count == 0 => return Err(refusal::of_error_object(gateway, error)),
-        _ if !facts.has_choices => return Err(malformed("an answer without choices".to_owned())),
+        Some(error) if facts.choices.count == 0 => return Err(refusal::error_in_answer(error)),
+        _ if !facts.has_choices => return Err(GatewayError::Malformed("an answer without choices".to_owned())),
         _ => {}
     }
     let mut received = Received::default();

@@ -31,15 +31,15 @@ pub fn of_gateway(gateway: GatewayId, error: &GatewayError) -> ApiError {
     .with_cause(error)
 }
 
-/// The error that an answer under status 200 is in truth: its `error`, whose code may be a status or a word.
+/// The failure that an answer under status 200 is in truth: its `error`, whose code may be a status or a word.
 #[must_use]
-pub fn of_error_object(gateway: GatewayId, error: &RawValue) -> ApiError {
-    metrics::counter!("tollgate_upstream_failures_total", "gateway" => gateway.as_str(), "kind" => "error_in_200").increment(1);
-    let said = Said::of_error(error.get());
-    of_status(said.status.unwrap_or(500), &said, None)
+pub fn error_in_answer(error: &RawValue) -> GatewayError {
+    let status = Said::of_error(error.get()).status.filter(|status| (400..600).contains(status)).unwrap_or(500);
+    GatewayError::Status { status, body: format!(r#"{{"error":{error}}}"#).into(), retry_after: None }
 }
 
-fn kind(error: &GatewayError) -> &'static str {
+/// The failure's kind in metrics and records.
+pub(super) const fn kind(error: &GatewayError) -> &'static str {
     match error {
         GatewayError::Connection(_) => "connection",
         GatewayError::Timeout(_) => "timeout",
@@ -173,7 +173,7 @@ mod tests {
     fn an_error_under_status_200_is_read_by_its_code_be_it_a_number_or_a_word() {
         let shown = |error: &str| {
             let raw: &RawValue = serde_json::from_str(error).expect("JSON");
-            of_error_object(GatewayId::OpenRouter, raw).status().as_u16()
+            of_gateway(GatewayId::OpenRouter, &error_in_answer(raw)).status().as_u16()
         };
         assert_eq!(shown(r#"{"code":429,"message":"slow down"}"#), 429);
         assert_eq!(shown(r#"{"code":"400","message":"no"}"#), 400);

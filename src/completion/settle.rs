@@ -4,6 +4,7 @@ use super::estimate::Quote;
 use super::facts::{Facts, better};
 use super::request::Prompt;
 use super::route::Offer;
+use chrono::{DateTime, Utc};
 use tollgate_domain::{Nanos, TokenUsage, UsageReading};
 
 /// Bytes for one token where nobody counted (decision 7).
@@ -55,9 +56,11 @@ impl Received {
 }
 
 /// What the charge is reckoned from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Basis {
     pub offer: Offer,
+    /// When the call began: what prices by the time of day are reckoned from.
+    pub at: DateTime<Utc>,
     pub quote: Quote,
     pub granted: Nanos,
     pub prompt: Prompt,
@@ -84,7 +87,7 @@ pub fn charge(received: &Received, basis: &Basis) -> Option<Charge> {
         return None;
     }
     let usage = TokenUsage { images: basis.prompt.images, ..counted.usage };
-    let cost = basis.offer.prices.cost(&usage);
+    let cost = basis.offer.prices.cost(&usage, basis.at);
     // Honest usage above the hold is charged in full (decision 6); a made-up one never exceeds it.
     let cost = if counted.absurd { cost.min(basis.granted) } else { cost };
     Some(Charge { usage, cost, estimated: counted.estimated, absurd: counted.absurd })
@@ -151,7 +154,15 @@ mod tests {
     fn basis() -> Basis {
         let prices = PriceLines { prompt: PricePerMillion(1_000_000), ..PriceLines::flat(PricePerMillion(2_000_000)) };
         Basis {
-            offer: Offer { gateway: GatewayId::OpenRouter, prices, context_length: 1_000, max_completion_tokens: None },
+            offer: Offer {
+                gateway: GatewayId::OpenRouter,
+                name: None,
+                upstream_id: "m".into(),
+                prices: prices.into(),
+                context_length: 1_000,
+                max_completion_tokens: None,
+            },
+            at: DateTime::UNIX_EPOCH,
             quote: Quote { amount: Nanos(250), least: Nanos(250), prompt_tokens: 50, completion_tokens: 100 },
             granted: Nanos(250),
             prompt: Prompt { bytes: 100, images: 0, image_bytes: 0 },

@@ -1,11 +1,13 @@
 //! An answer as it comes.
 
 use super::StreamHead;
+use super::attempt::{Answered, Attempts};
 use super::job::{Job, Opened};
 use super::outlet::{self, Gone, HeadSender, Outlet};
 use super::plain::collect;
 use super::refusal;
 use super::relay::{Closing, Progress, Relay};
+use super::route::Offer;
 use super::settle::Ending;
 use crate::http::error::ApiError;
 use bytes::Bytes;
@@ -14,7 +16,7 @@ use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{sleep_until, timeout};
-use tollgate_actors::ledger::Ticket;
+use tollgate_actors::ledger::{ConfirmedTicket, Ticket};
 use tollgate_actors::ports::{GatewayError, UpstreamAnswer};
 
 type Pieces = BoxStream<'static, Result<Bytes, GatewayError>>;
@@ -23,26 +25,62 @@ type Pieces = BoxStream<'static, Result<Bytes, GatewayError>>;
 const AFTER_DONE: Duration = Duration::from_millis(200);
 
 /// Makes the call and passes its answer on. Every way out closes the hold.
-pub(super) async fn run(mut job: Job, ticket: Ticket, mut head: HeadSender<StreamHead>) {
+pub(super) async fn run(job: Job, ticket: Ticket, mut head: HeadSender<StreamHead>) {
+    let mut attempts = Attempts::new(&job);
     let opened = tokio::select! {
-        opened = job.open(ticket) => opened,
+        opened = job.open(ticket, &mut attempts) => opened,
         // The client has left: the call is dropped, and with it the hold.
         () = head.closed() => return,
     };
-    let Opened { ticket, offer, answer, limit } = match opened {
+    let Opened { ticket, mut answered, limit } = match opened {
         Ok(opened) => opened,
         Err(error) => return drop(head.send(Err(error))),
     };
     let mut outlet = outlet::open(head, job.services.settings.timeouts.write, |body| StreamHead {
         generation: job.generation.clone(),
         body,
-        max_tokens_lowered: limit.map(|limit| limit.tokens),
+        max_tokens_lowered: limit,
     });
-    let mut relay = Relay::new(offer.gateway, job.request.include_usage, job.request.choices);
-    let outcome = match events(answer).await {
-        Ok(pieces) => pump(pieces, &mut relay, &mut outlet, offer.gateway).await,
-        Err(error) => Outcome::Failed(refusal::of_gateway(offer.gateway, &error)),
+    let (mut relay, outcome, offer) = loop {
+        let mut relay = Relay::new(job.request.include_usage, job.request.choices);
+        let outcome = match pass_on(&mut answered, &mut relay, &mut outlet).await {
+            Passed::Whole => Outcome::Whole,
+            Passed::Gone => Outcome::Gone,
+            Passed::Broken(error) => {
+                answered.broke();
+                Outcome::Failed(refusal::of_gateway(answered.offer.gateway, &error))
+            }
+            // Nothing has been told yet: somebody else may do better.
+            Passed::Nothing(error) => {
+                let offer = answered.offer.clone();
+                let permit = ticket.permit();
+                let next = tokio::select! {
+                    next = attempts.after(answered, &error, &permit, limit) => next,
+                    () = outlet.gone() => break (relay, Outcome::Gone, offer),
+                };
+                match next {
+                    Ok(next) => {
+                        answered = next;
+                        continue;
+                    }
+                    Err(refusal) => break (relay, Outcome::Failed(refusal), offer),
+                }
+            }
+        };
+        break (relay, outcome, answered.offer);
     };
+    close(job, ticket, offer, &mut relay, outcome, outlet).await;
+}
+
+/// Settles what has come of the answer, then lets the client see how it ended.
+async fn close(
+    mut job: Job,
+    ticket: ConfirmedTicket,
+    offer: Offer,
+    relay: &mut Relay,
+    outcome: Outcome,
+    outlet: Outlet<StreamHead>,
+) {
     relay.received_mut().ending = outcome.ending();
     let bill = job.close(ticket, offer, relay.received()).await;
     if let (Ok(bill), Some(claim)) = (&bill, job.claim.take())
@@ -84,25 +122,34 @@ impl Outcome {
     }
 }
 
-impl From<Gone> for Outcome {
+/// How one answer went.
+enum Passed {
+    Whole,
+    /// Nothing of it has gone to the client.
+    Nothing(GatewayError),
+    Broken(GatewayError),
+    Gone,
+}
+
+impl From<Gone> for Passed {
     fn from(_: Gone) -> Self {
         Self::Gone
     }
 }
 
 /// Passes pieces on until the answer is whole, breaks, or the client leaves; then the provider's connection is dropped.
-async fn pump(
-    mut pieces: Pieces,
-    relay: &mut Relay,
-    outlet: &mut Outlet<StreamHead>,
-    gateway: tollgate_domain::GatewayId,
-) -> Outcome {
+async fn pass_on(answered: &mut Answered, relay: &mut Relay, outlet: &mut Outlet<StreamHead>) -> Passed {
+    let mut pieces = match events(&mut answered.answer).await {
+        Ok(pieces) => pieces,
+        Err(error) => return Passed::Nothing(error),
+    };
+    let mut begun = false;
     loop {
         let ping_at = outlet.ping_at();
         let piece = tokio::select! {
             biased;
             piece = pieces.next() => piece,
-            () = outlet.gone() => return Outcome::Gone,
+            () = outlet.gone() => return Passed::Gone,
             // Mutant: without pings `a_client_that_closes_while_the_provider_is_silent_is_noticed_by_a_ping` is red.
             () = sleep_until(ping_at) => match outlet.ping().await {
                 Ok(()) => continue,
@@ -111,21 +158,29 @@ async fn pump(
         };
         let progress = match piece {
             Some(Ok(piece)) => relay.feed(&piece),
-            Some(Err(error)) => Progress::Failed(refusal::of_gateway(gateway, &error)),
+            Some(Err(error)) => Progress::Failed(error),
             None => relay.end(),
         };
-        if let Some(output) = relay.take_output()
-            && let Err(gone) = outlet.send(output).await
-        {
-            return gone.into();
+        if let Some(output) = relay.take_output() {
+            if !begun {
+                begun = true;
+                answered.is_good();
+            }
+            if let Err(gone) = outlet.send(output).await {
+                return gone.into();
+            }
         }
         match progress {
             Progress::More => {}
             Progress::Done => {
+                if !begun {
+                    answered.is_good();
+                }
                 finish(pieces);
-                return Outcome::Whole;
+                return Passed::Whole;
             }
-            Progress::Failed(error) => return Outcome::Failed(error),
+            Progress::Failed(error) if begun => return Passed::Broken(error),
+            Progress::Failed(error) => return Passed::Nothing(error),
         }
     }
 }
@@ -145,11 +200,11 @@ fn finish(mut pieces: Pieces) {
 }
 
 /// The answer as events. A provider that answers a stream with plain JSON has its answer made into one.
-async fn events(answer: UpstreamAnswer) -> Result<Pieces, GatewayError> {
+async fn events(answer: &mut UpstreamAnswer) -> Result<Pieces, GatewayError> {
     if answer.content_type == "text/event-stream" {
-        return Ok(answer.body);
+        return Ok(std::mem::replace(&mut answer.body, stream::empty().boxed()));
     }
-    let body = collect(answer.body).await?;
+    let body = collect(&mut answer.body).await?;
     let events = events_of(&body).ok_or_else(|| GatewayError::Malformed("plain JSON that is no completion".to_owned()))?;
     Ok(stream::iter([Ok(events)]).boxed())
 }

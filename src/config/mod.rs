@@ -8,22 +8,26 @@ mod gateways;
 mod limits;
 mod money;
 mod reader;
+mod retention;
 mod secrets;
 mod server;
 mod telemetry;
 mod timeouts;
 mod trial;
+mod upstreams;
 
 pub use database::DatabaseSettings;
 pub use gateways::{GatewaySettings, GatewaysSettings};
 pub use limits::{LimitSettings, RateLimitDefaults};
 pub use money::MoneySettings;
 pub use reader::{ConfigError, Reader};
+pub use retention::RetentionSettings;
 pub use secrets::SecretSettings;
 pub use server::{CorsOrigins, ServerSettings};
 pub use telemetry::{LogFormat, TelemetrySettings};
 pub use timeouts::TimeoutSettings;
 pub use trial::TrialSettings;
+pub use upstreams::UpstreamSettings;
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -35,7 +39,9 @@ pub struct Settings {
     pub limits: LimitSettings,
     pub money: MoneySettings,
     pub trial: TrialSettings,
+    pub retention: RetentionSettings,
     pub timeouts: TimeoutSettings,
+    pub upstreams: UpstreamSettings,
     pub telemetry: TelemetrySettings,
 }
 
@@ -54,7 +60,9 @@ impl Settings {
             limits: LimitSettings::read(&env)?,
             money: MoneySettings::read(&env)?,
             trial: TrialSettings::read(&env)?,
+            retention: RetentionSettings::read(&env)?,
             timeouts: TimeoutSettings::read(&env)?,
+            upstreams: UpstreamSettings::read(&env)?,
             telemetry: TelemetrySettings::read(&env)?,
         })
     }

@@ -57,12 +57,15 @@ pub async fn chat_completions(
     })
 }
 
-fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, ApiError> {
-    let Some(key) = request.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
-    match key.to_str() {
-        Ok(key) if (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len()) => Ok(Some(key.to_owned())),
-        _ => Err(ApiError::bad_request(format!("Idempotency-Key must be 1 to {IDEMPOTENCY_KEY_CHARS_MAX} ASCII characters"))
-            .with_param("Idempotency-Key")),
+pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, ApiError> {
+    let mut given = request.headers().get_all(IDEMPOTENCY_KEY);
+    let Some(key) = given.next() else { return Ok(None) };
+    match (key.to_str(), given.next()) {
+        (Ok(key), None) if (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => Err(ApiError::bad_request(format!(
+            "Idempotency-Key must be one text of 1 to {IDEMPOTENCY_KEY_CHARS_MAX} ASCII characters"
+        ))
+        .with_param("Idempotency-Key")),
     }
 }
 

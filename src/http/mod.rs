@@ -1,22 +1,34 @@
 //! Doors in: one file per door, `routes.rs` lists them all. A handler extracts, asks an actor and shapes the answer.
 
+pub mod activity;
 pub mod admin;
 pub mod api_keys;
 pub mod balance;
 pub mod chat_completions;
+mod connection;
 pub mod cors;
+pub mod credits;
 pub mod docs;
 pub mod dollars;
+pub mod environment_usage;
 pub mod error;
 pub mod extract;
 pub mod fallback;
 pub mod frame;
+#[cfg(test)]
+mod fuzz;
+pub mod generation;
 pub mod health;
+mod host;
+pub mod key;
 pub mod limit_headers;
 pub mod limits;
 pub mod metrics;
 pub mod models;
+pub mod monitor;
 pub mod openapi;
+pub mod paging;
+pub mod plans;
 pub mod principal;
 pub mod rate_limits;
 pub mod register;
@@ -28,3 +40,4 @@ pub mod starting;
 pub mod text;
 pub mod transactions;
 pub mod trial;
+pub mod user_plan;

@@ -1,7 +1,9 @@
 //! `GET /user/credit-transactions`: what moved the balance, and how.
 
-use super::error::{ApiError, FieldError};
+use super::activity::RESOURCE;
+use super::error::ApiError;
 use super::extract::Query;
+use super::paging::{parse_place, place, within, wrong_parameter};
 use super::principal::Principal;
 use crate::startup::Services;
 use actix_web::{get, web};
@@ -10,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tollgate_domain::{GenerationId, HoldId, Nanos};
-use tollgate_store::transactions::{self, API_USAGE, KindTotal, Page, Transaction};
+use tollgate_store::transactions::{self, API_USAGE, KindTotal, Page, Position, Transaction};
 use utoipa::{IntoParams, ToSchema};
 
 /// Every `transaction_type` there is.
@@ -18,7 +20,7 @@ const TYPES: [&str; 8] = ["trial", "purchase", "admin_credit", "admin_debit", AP
 
 const LIMIT_DEFAULT: i64 = 50;
 const LIMIT_MAX: i64 = 1_000;
-/// Who wants more asks by type, or for the activity log.
+/// Who goes further back does so with `before`, which costs the same on every page.
 const OFFSET_MAX: i64 = 100_000;
 
 /// Which rows
@@ -30,6 +32,8 @@ pub struct TransactionsQuery {
     offset: Option<i64>,
     /// `trial`, `purchase`, `admin_credit`, `admin_debit`, `api_usage`, `refund`, `bonus` or `transfer`.
     transaction_type: Option<String>,
+    /// The `next_before` of an earlier page: what comes after that page, whatever has happened since. Wins over `offset`.
+    before: Option<String>,
 }
 
 /// A page of the history of the credits
@@ -43,6 +47,9 @@ pub struct TransactionsResponse {
     total: i64,
     limit: i64,
     offset: i64,
+    has_more: bool,
+    /// Where the next page begins; `null` on the last.
+    next_before: Option<String>,
 }
 
 /// One movement
@@ -88,6 +95,7 @@ pub struct TypeTotal {
 #[utoipa::path(tag = "user", params(TransactionsQuery), responses(
     (status = 200, description = "A page", body = TransactionsResponse),
     (status = 401, description = "No valid key"),
+    (status = 403, description = "The key may not read usage"),
     (status = 422, description = "A wrong parameter"),
 ))]
 #[get("/user/credit-transactions")]
@@ -96,11 +104,19 @@ pub async fn credit_transactions(
     principal: Principal,
     Query(query): Query<TransactionsQuery>,
 ) -> Result<web::Json<TransactionsResponse>, ApiError> {
+    principal.require("read", RESOURCE)?;
     let limit = within("limit", query.limit, LIMIT_DEFAULT, 1..=LIMIT_MAX)?;
     let offset = within("offset", query.offset, 0, 0..=OFFSET_MAX)?;
     let kind = query.transaction_type.as_deref().filter(|kind| !kind.is_empty()).map(known_type).transpose()?;
+    let after = query.before.as_deref().filter(|text| !text.is_empty()).map(position).transpose()?;
+    let offset = if after.is_some() { 0 } else { offset };
     let (user, account) = (principal.0.user, principal.0.accounts.credits);
-    let rows = transactions::page(&services.store, Page { user, account, kind, limit, offset }).await?;
+    // One row more than is shown tells whether there are more.
+    let page = Page { user, account, kind, limit: limit + 1, offset, after };
+    let mut rows = transactions::page(&services.store, page).await?;
+    let has_more = i64::try_from(rows.len()).unwrap_or(i64::MAX) > limit;
+    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let next_before = rows.last().filter(|_| has_more).map(place_of);
     let totals = transactions::totals(&services.store, user, account).await?;
     let asked = totals.iter().filter(|total| kind.is_none_or(|kind| total.kind == kind));
     Ok(web::Json(TransactionsResponse {
@@ -109,26 +125,25 @@ pub async fn credit_transactions(
         summary: Summary::of(totals),
         limit,
         offset,
+        has_more,
+        next_before,
     }))
 }
 
-fn within(name: &str, given: Option<i64>, default: i64, range: std::ops::RangeInclusive<i64>) -> Result<i64, ApiError> {
-    let value = given.unwrap_or(default);
-    if range.contains(&value) {
-        return Ok(value);
-    }
-    let msg = format!("Input should be from {} to {}", range.start(), range.end());
-    Err(wrong_parameter(name, msg, value.into()))
+fn place_of(row: &Transaction) -> String {
+    place(row.created_at, [row.slot.into(), row.batch, row.is_call.into(), row.ordinal.into()])
+}
+
+fn position(text: &str) -> Result<Position, ApiError> {
+    let (created_at, [slot, batch, is_call, ordinal]) = parse_place("before", text)?;
+    // What is no number of a row's comes after none.
+    let [slot, ordinal] = [slot, ordinal].map(|number| i32::try_from(number).unwrap_or(0));
+    Ok(Position { created_at, slot, batch, is_call: is_call != 0, ordinal })
 }
 
 fn known_type(kind: &str) -> Result<&'static str, ApiError> {
     let known = TYPES.into_iter().find(|known| *known == kind);
     known.ok_or_else(|| wrong_parameter("transaction_type", format!("Input should be one of {}", TYPES.join(", ")), Value::Null))
-}
-
-fn wrong_parameter(name: &str, msg: String, input: Value) -> ApiError {
-    let loc = vec!["query".into(), name.into()];
-    ApiError::unprocessable(vec![FieldError { kind: "value_error".into(), loc, msg, input }])
 }
 
 impl From<Transaction> for TransactionRow {

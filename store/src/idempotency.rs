@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 /// A key is remembered this long.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3_600);
-/// Keys past their time that are swept when one is claimed.
-const SWEPT_AT_ONCE: i64 = 100;
+/// And kept this much longer, as replicas' clocks may differ; what is past its day is not believed meanwhile.
+const MARGIN: Duration = Duration::from_secs(3_600);
 
 /// A key, and what is asked under it.
 #[derive(Clone, Debug)]
@@ -70,15 +70,13 @@ const HOLD_SETTLED: i16 = 1;
 /// As all of the store.
 pub async fn claim(store: &Store, claim: &Claim, now: DateTime<Utc>, patience: Duration) -> Result<Claimed, StoreError> {
     let mut connection = store.get().await?;
-    sweep(&mut connection, now).await?;
     // A key that is freed between the two statements makes another round; that happens once, not for ever.
     for _ in 0..3 {
         if insert(&mut connection, claim, now).await? {
             return Ok(Claimed::Fresh);
         }
         let Some(row) = find(&mut connection, claim).await? else { continue };
-        let is_stale = row.created_at + patience <= now;
-        match read(row, claim, is_stale) {
+        match read(row, claim, now, patience) {
             Known::Is(claimed) => return Ok(claimed),
             Known::Abandoned(generation) => delete(&mut connection, claim, generation).await?,
         }
@@ -118,12 +116,17 @@ pub async fn free(store: &Store, claim: &Claim) -> Result<(), StoreError> {
 
 enum Known {
     Is(Claimed),
-    /// Its server crashed before the call was charged.
+    /// Its server crashed before the call was charged, or its day is over.
     Abandoned(Uuid),
 }
 
-fn read(row: KeyRow, claim: &Claim, is_stale: bool) -> Known {
+fn read(row: KeyRow, claim: &Claim, now: DateTime<Utc>, patience: Duration) -> Known {
     let hold = HoldId(row.generation_id);
+    let is_stale = row.created_at + patience <= now;
+    // Mutant: without this line `the_same_request_again_has_the_same_answer_and_one_charge` is red.
+    if row.created_at + REMEMBERED <= now {
+        return Known::Abandoned(row.generation_id);
+    }
     // Mutant: without this line the key of another request is answered with the first one's answer.
     if row.body_hash != claim.body_hash {
         return Known::Is(Claimed::OtherRequest);
@@ -180,17 +183,19 @@ async fn delete(connection: &mut AsyncPgConnection, claim: &Claim, generation: U
     Ok(())
 }
 
-/// Forgets keys whose day is over: a few at a time, by those who come.
-async fn sweep(connection: &mut AsyncPgConnection, now: DateTime<Utc>) -> Result<(), StoreError> {
-    sql_query(
+/// Forgets keys whose day was over at that time, up to `limit` of them. Answers how many.
+///
+/// # Errors
+/// As all of the store.
+pub async fn forget(store: &Store, now: DateTime<Utc>, limit: i64) -> Result<usize, StoreError> {
+    let mut connection = store.get().await?;
+    let delete = sql_query(
         "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
              SELECT ctid FROM idempotency_keys WHERE created_at < $1 - make_interval(secs => $2)
              ORDER BY created_at LIMIT $3 FOR UPDATE SKIP LOCKED))",
     )
     .bind::<Timestamptz, _>(now)
-    .bind::<Double, _>(REMEMBERED.as_secs_f64())
-    .bind::<BigInt, _>(SWEPT_AT_ONCE)
-    .execute(connection)
-    .await?;
-    Ok(())
+    .bind::<Double, _>((REMEMBERED + MARGIN).as_secs_f64())
+    .bind::<BigInt, _>(limit);
+    Ok(delete.execute(&mut connection).await?)
 }

@@ -8,6 +8,8 @@ pub mod api_keys;
 pub mod audit;
 pub mod catalog;
 pub mod error;
+pub mod failed_attempts;
+pub mod generations;
 pub mod health;
 pub mod idempotency;
 pub mod identity_changes;
@@ -22,6 +24,7 @@ pub mod users;
 
 pub mod migrate;
 pub mod pool;
+mod statement;
 #[rustfmt::skip]
 pub mod schema;
 

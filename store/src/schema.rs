@@ -21,6 +21,8 @@ diesel::table! {
         action -> Varchar,
         details -> Jsonb,
         created_at -> Timestamptz,
+        model -> Text,
+        provider -> Text,
     }
 }
 
@@ -28,6 +30,33 @@ diesel::table! {
     activity_batches (id) {
         id -> Uuid,
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    activity_daily (user_id, day, api_key_id, model, provider) {
+        user_id -> Int8,
+        day -> Date,
+        api_key_id -> Int8,
+        model -> Text,
+        provider -> Text,
+        entries -> Int8,
+        requests -> Int8,
+        prompt_tokens -> Int8,
+        completion_tokens -> Int8,
+        cost -> Int8,
+    }
+}
+
+diesel::table! {
+    activity_totals (api_key_id) {
+        api_key_id -> Int8,
+        user_id -> Int8,
+        requests -> Int8,
+        prompt_tokens -> Int8,
+        completion_tokens -> Int8,
+        cost -> Int8,
+        last_request_at -> Timestamptz,
     }
 }
 
@@ -75,6 +104,20 @@ diesel::table! {
         gateway -> Text,
         fetched_at -> Timestamptz,
         models -> Jsonb,
+    }
+}
+
+diesel::table! {
+    failed_attempts (generation_id, ordinal) {
+        generation_id -> Uuid,
+        ordinal -> Int2,
+        user_id -> Int8,
+        gateway -> Text,
+        model -> Text,
+        kind -> Text,
+        status -> Nullable<Int2>,
+        latency_ms -> Int4,
+        created_at -> Timestamptz,
     }
 }
 
@@ -237,6 +280,23 @@ diesel::table! {
 }
 
 diesel::table! {
+    transaction_folds (slot) {
+        slot -> Int4,
+        batch -> Int8,
+        folded_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    transaction_totals (account_id, kind) {
+        account_id -> Int8,
+        kind -> Text,
+        count -> Int8,
+        amount -> Int8,
+    }
+}
+
+diesel::table! {
     transfers (slot, batch, ordinal) {
         created_at -> Timestamptz,
         slot -> Int4,
@@ -329,9 +389,12 @@ diesel::allow_tables_to_appear_in_same_query!(
     accounts,
     activity,
     activity_batches,
+    activity_daily,
+    activity_totals,
     api_key_audit_logs,
     api_keys,
     catalog_snapshots,
+    failed_attempts,
     holds,
     idempotency_keys,
     identity_changes,
@@ -343,6 +406,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     plans,
     rate_limit_alerts,
     rate_limit_configs,
+    transaction_folds,
+    transaction_totals,
     transfers,
     usage_records,
     user_plans,

@@ -5,11 +5,19 @@
 mod support;
 
 #[cfg(test)]
+mod abuse;
+#[cfg(test)]
+mod activity;
+#[cfg(test)]
 mod admin;
 #[cfg(test)]
 mod api_keys;
 #[cfg(test)]
 mod balance;
+#[cfg(test)]
+mod catalogue;
+#[cfg(test)]
+mod catalogue_cache;
 #[cfg(test)]
 mod chat;
 #[cfg(test)]
@@ -21,20 +29,34 @@ mod errors;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod generation;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
+mod key_and_credits;
+#[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod long_lists;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
+mod plans;
+#[cfg(test)]
 mod principal;
 #[cfg(test)]
+mod providers;
+#[cfg(test)]
 mod register;
+#[cfg(test)]
+mod routing;
 #[cfg(test)]
 mod shutdown;
 #[cfg(test)]
 mod transactions;
+#[cfg(test)]
+mod upkeep;

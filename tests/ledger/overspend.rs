@@ -107,3 +107,28 @@ async fn callers_who_ask_and_leave_in_a_stall_cannot_push_a_settle_out_of_the_qu
     assert_eq!(house.ledger.load(), (0, 0), "every place comes back");
     house.assert_clean().await;
 }
+
+/// Answers are brought to the runtime that asked, in bundles. One that ends before its bundle is opened gives all back.
+// Mutant, red: answers given by `deliver` instead of by their drop (the holds stay open).
+#[actix_rt::test]
+async fn a_runtime_that_ends_with_answers_on_their_way_leaves_no_hold_open() {
+    let database = TestDatabase::create().await;
+    let house = House::on(&database, &TurnedClock::new()).await;
+    let user = house.user(&database, "1").await;
+    let open = "SELECT count(*) FROM holds WHERE state = 0";
+    let (ledger, (end, ended)) = (house.ledger.clone(), std::sync::mpsc::channel::<()>());
+    let asking = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let tickets = runtime.block_on(async { [1, 2, 3].map(|amount| ledger.hold(hold_of(user, amount)).unwrap()) });
+        ended.recv().unwrap();
+        // The bundle has come, and nobody has polled for it.
+        drop(runtime);
+        drop(tickets);
+    });
+    eventually("the holds are granted", async || database.number(open).await == 3).await;
+    end.send(()).unwrap();
+    asking.join().unwrap();
+    eventually("all is given back", async || database.number(open).await == 0).await;
+    eventually("every place comes back", async || house.ledger.load() == (0, 0)).await;
+    house.assert_clean().await;
+}

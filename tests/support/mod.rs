@@ -12,6 +12,7 @@
 //! ```
 
 pub mod binary;
+pub mod books;
 mod clock;
 mod folder;
 pub mod kill;
@@ -199,4 +200,9 @@ pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Optio
         assert!(tokio::time::Instant::now() < deadline, "not within ten seconds: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// `CHAOS=long`: the sizes that are promised; else a tenth of them, which is what a push is tested with.
+pub fn is_long() -> bool {
+    std::env::var("CHAOS").is_ok_and(|size| size == "long")
 }

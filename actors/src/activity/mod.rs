@@ -16,7 +16,7 @@ mod tests;
 
 pub use actor::{ActivityActor, ActivityDeps, ActivityService, start};
 pub use table::ActivityTable;
-pub use tollgate_store::activity::ActivityRow;
+pub use tollgate_store::activity::{ActivityRow, CHAT_COMPLETION, CallUse, USER_LOGIN};
 
 use std::time::Duration;
 use tokio::sync::mpsc;

@@ -11,17 +11,10 @@ use uuid::Uuid;
 pub trait ActivityTable: Send + Sync {
     /// Writes a batch; once, however often it is asked for under one id.
     fn insert<'a>(&'a self, id: Uuid, at: DateTime<Utc>, rows: &'a [ActivityRow]) -> BoxFuture<'a, Result<(), StoreError>>;
-
-    /// Forgets which batches have landed before that time.
-    fn forget(&self, before: DateTime<Utc>) -> BoxFuture<'_, Result<usize, StoreError>>;
 }
 
 impl ActivityTable for Store {
     fn insert<'a>(&'a self, id: Uuid, at: DateTime<Utc>, rows: &'a [ActivityRow]) -> BoxFuture<'a, Result<(), StoreError>> {
         activity::insert_batch(self, id, at, rows).boxed()
-    }
-
-    fn forget(&self, before: DateTime<Utc>) -> BoxFuture<'_, Result<usize, StoreError>> {
-        activity::forget_batches(self, before).boxed()
     }
 }

@@ -41,10 +41,6 @@ impl ActivityTable for Table {
         };
         async move { outcome }.boxed()
     }
-
-    fn forget(&self, _: DateTime<Utc>) -> BoxFuture<'_, Result<usize, StoreError>> {
-        async { Ok(0) }.boxed()
-    }
 }
 
 /// A writer with a journal of its own.
@@ -99,7 +95,15 @@ impl Running {
 }
 
 fn row(number: i64) -> ActivityRow {
-    ActivityRow { user: UserId(number), action: "chat_completion".to_owned(), details: "{}".to_owned(), at: DateTime::UNIX_EPOCH }
+    ActivityRow {
+        user: UserId(number),
+        action: CHAT_COMPLETION.into(),
+        model: "openai/gpt-4".to_owned(),
+        provider: "OpenAI".into(),
+        details: "{}".to_owned(),
+        at: DateTime::UNIX_EPOCH,
+        call: None,
+    }
 }
 
 async fn until(what: impl Fn() -> bool) {

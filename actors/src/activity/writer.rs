@@ -3,7 +3,7 @@
 use super::{ActivityRow, ActivityTable, BATCH_MAX, LINGER, RETRY_EVERY};
 use crate::journal::Journal;
 use crate::ports::Clock;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,9 +12,6 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tollgate_store::StoreError;
 use uuid::Uuid;
-
-/// How long it is remembered that a batch has landed; a journal is replayed long before.
-const BATCHES_REMEMBERED: TimeDelta = TimeDelta::days(7);
 
 /// Rows that land together.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,9 +38,6 @@ impl Writer {
 
     /// Writes until the queue is closed (`stop` closes it) and empty.
     pub async fn run(&mut self, queue: &mut mpsc::Receiver<ActivityRow>, stop: &CancellationToken) {
-        if let Err(error) = self.table.forget(self.clock.now() - BATCHES_REMEMBERED).await {
-            tracing::debug!(%error, "old activity batches are not forgotten yet");
-        }
         let mut rows = Vec::with_capacity(BATCH_MAX);
         while self.collect(queue, stop, &mut rows).await {
             if self.is_behind && Instant::now() >= self.retry_at {

@@ -1,13 +1,16 @@
 //! The catalogue as everybody reads it: immutable, shared, looked up without allocation.
 
+use super::names::Names;
 use super::prices::{self, ReferencePrices};
+use super::text::{ListText, Writer, open_text};
 use crate::ports::CatalogModel;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tollgate_domain::{GatewayId, Nanos, PriceLines, PricePerMillion};
+use tollgate_domain::{GatewayId, Nanos, PriceLines, PriceList, PricePerMillion};
 
 /// Numbers the snapshots of this process.
 static VERSIONS: AtomicU64 = AtomicU64::new(1);
@@ -15,8 +18,10 @@ static VERSIONS: AtomicU64 = AtomicU64::new(1);
 /// A model as it is sold: what its gateway says of it, and what is charged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CatalogEntry {
-    /// The gateway's own id, slashes and all: what goes upstream as `model`.
+    /// What a caller's `model` is, slashes and all.
     pub id: Box<str>,
+    /// What goes upstream as `model`: the gateway's own id.
+    pub upstream_id: Arc<str>,
     pub gateway: GatewayId,
     /// The id that is the same at every gateway, where the gateway knows one.
     pub canonical_slug: Option<Box<str>>,
@@ -24,58 +29,54 @@ pub struct CatalogEntry {
     /// Unix seconds; `None` when the gateway does not say.
     pub created: Option<i64>,
     /// The gateway's own prices; `None` when it does not say, or says something absurd.
-    pub prices: Option<PriceLines>,
+    pub prices: Option<PriceList>,
     /// What a call costs: `prices`, or what stands in for them.
-    pub charged: PriceLines,
+    pub charged: PriceList,
     /// Tokens; 0 when unknown.
     pub context_length: i64,
     /// Tokens; `None` when unknown.
     pub max_completion_tokens: Option<i64>,
     /// The gateway stated a price that is none.
     pub absurd_price: bool,
-    /// The public JSON object as text, without its closing brace.
-    open_json: Box<str>,
+    /// The gateway's provider checks what is sent, as far as the gateway says so.
+    pub is_moderated: bool,
+    /// Where it stands in its gateway's list.
+    pub place: u32,
 }
 
 impl CatalogEntry {
     /// Takes the adapter's model over. Prices are checked here, for every gateway alike.
-    fn new(model: CatalogModel, default: PricePerMillion) -> Self {
+    fn new(model: &CatalogModel, place: u32, default: PricePerMillion) -> Self {
         let text = |field: &str| model.public.get(field).and_then(serde_json::Value::as_str).map(Box::from);
-        let prices = model.prices.filter(prices::are_sane);
-        let mut json = match &model.public {
-            serde_json::Value::Object(_) => model.public.to_string(),
-            _ => "{}".to_owned(),
-        };
-        json.pop();
+        let is_priced = model.prices.is_some();
+        let prices = model.prices.clone().filter(prices::are_sane);
+        let absurd_price = is_priced && prices.is_none();
         Self {
             canonical_slug: text("canonical_slug"),
             provider_slug: text("provider_slug"),
             created: model.public.get("created").and_then(serde_json::Value::as_i64),
-            absurd_price: model.prices.is_some() && prices.is_none(),
-            charged: prices.unwrap_or_else(|| PriceLines::flat(default)),
+            absurd_price,
+            charged: prices.clone().unwrap_or_else(|| PriceList::flat(default)),
             prices,
             gateway: model.gateway,
             context_length: model.context_length.max(0),
             max_completion_tokens: model.max_completion_tokens.filter(|tokens| *tokens > 0),
-            open_json: json.into_boxed_str(),
-            id: model.id.into_boxed_str(),
+            is_moderated: model.public.pointer("/top_provider/is_moderated") == Some(&serde_json::Value::Bool(true)),
+            place,
+            upstream_id: model.upstream_id.as_deref().unwrap_or(&model.id).into(),
+            id: model.id.as_str().into(),
         }
     }
 
-    /// Appends the entry as a JSON object: the public fields, then `charged_pricing`.
-    pub fn write_json(&self, out: &mut String) {
-        out.push_str(&self.open_json);
-        if self.open_json.len() > 1 {
-            out.push(',');
-        }
-        out.push_str("\"charged_pricing\":");
-        self.write_charged_pricing(out);
-        out.push('}');
+    /// Who made it: `provider_slug`, or the gateway where nobody is named.
+    #[must_use]
+    pub fn maker(&self) -> &str {
+        self.provider_slug.as_deref().unwrap_or(self.gateway.as_str())
     }
 
     /// Appends what is charged as a JSON object of decimal strings: dollars per token, `request` and `image` per piece.
     pub fn write_charged_pricing(&self, out: &mut String) {
-        let PriceLines { prompt, completion, cache_read, cache_write, reasoning, request, image } = self.charged;
+        let PriceLines { prompt, completion, cache_read, cache_write, reasoning, request, image } = self.charged.base;
         // Writing to a String can't fail.
         let _ = write!(out, r#"{{"prompt":"{}","completion":"{}""#, prompt.to_usd_per_token(), completion.to_usd_per_token());
         let _ = write!(out, r#","request":"{}","image":"{}""#, Nanos(request), Nanos(image));
@@ -95,6 +96,7 @@ pub struct GatewayList {
     pub fetched_at: DateTime<Utc>,
     /// In the gateway's order, each id once.
     pub entries: Vec<Arc<CatalogEntry>>,
+    text: ListText,
 }
 
 impl GatewayList {
@@ -102,12 +104,25 @@ impl GatewayList {
     #[must_use]
     pub fn new(gateway: GatewayId, fetched_at: DateTime<Utc>, models: Vec<CatalogModel>, default: PricePerMillion) -> Self {
         let mut seen = HashSet::with_capacity(models.len());
-        let entries = models
-            .into_iter()
-            .filter(|model| model.gateway == gateway && !model.id.is_empty() && seen.insert(model.id.clone()))
-            .map(|model| Arc::new(CatalogEntry::new(model, default)))
-            .collect();
-        Self { gateway, fetched_at, entries }
+        let (mut entries, mut text) = (Vec::with_capacity(models.len()), Writer::default());
+        for model in models {
+            if model.gateway != gateway || model.id.is_empty() || !seen.insert(model.id.clone()) {
+                continue;
+            }
+            let place = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+            let entry = CatalogEntry::new(&model, place, default);
+            let open = open_text(model, entry.maker());
+            if text.push(&open, &entry) {
+                entries.push(Arc::new(entry));
+            }
+        }
+        Self { gateway, fetched_at, entries, text: text.finish() }
+    }
+
+    /// The entries as the doors show them.
+    #[must_use]
+    pub const fn text(&self) -> &ListText {
+        &self.text
     }
 
     /// Models that are charged at a price that is not their gateway's.
@@ -119,10 +134,13 @@ impl GatewayList {
     /// The list with what each model of unknown price is charged now.
     fn charged_at(&self, reference: &ReferencePrices, default: PricePerMillion) -> Self {
         let charge = |entry: &Arc<CatalogEntry>| {
-            let charged = entry.prices.or_else(|| reference.find(entry)).unwrap_or_else(|| PriceLines::flat(default));
+            let charged = entry.prices.clone().or_else(|| reference.find(entry)).unwrap_or_else(|| PriceList::flat(default));
             if charged == entry.charged { Arc::clone(entry) } else { Arc::new(CatalogEntry { charged, ..(**entry).clone() }) }
         };
-        Self { gateway: self.gateway, fetched_at: self.fetched_at, entries: self.entries.iter().map(charge).collect() }
+        let entries: Vec<Arc<CatalogEntry>> = self.entries.iter().map(charge).collect();
+        let as_before = entries.iter().zip(&self.entries).all(|(new, old)| Arc::ptr_eq(new, old));
+        let text = if as_before { self.text.clone() } else { self.text.charged_anew(&entries) };
+        Self { gateway: self.gateway, fetched_at: self.fetched_at, entries, text }
     }
 }
 
@@ -131,7 +149,7 @@ impl GatewayList {
 pub struct CatalogSnapshot {
     version: u64,
     lists: BTreeMap<GatewayId, GatewayList>,
-    by_id: HashMap<Box<str>, Vec<Arc<CatalogEntry>>>,
+    names: Names,
     merged: Vec<Arc<CatalogEntry>>,
 }
 
@@ -142,10 +160,18 @@ impl CatalogSnapshot {
         self.candidates(id).first()
     }
 
-    /// Every gateway's model of that id, in the order in which they are to be tried.
+    /// Every gateway's model of that id, then the same model at the gateways that call it otherwise: in the order in which
+    /// they are to be tried.
     #[must_use]
     pub fn candidates(&self, id: &str) -> &[Arc<CatalogEntry>] {
-        self.by_id.get(id).map_or(&[], Vec::as_slice)
+        self.names.exact(id)
+    }
+
+    /// [`candidates`](Self::candidates), or, where no id is exactly that, those whose id or canonical slug is the same but
+    /// for case and a leading `@`.
+    #[must_use]
+    pub fn resolve(&self, name: &str) -> &[Arc<CatalogEntry>] {
+        self.names.exact_or_loose(name)
     }
 
     /// One gateway's list; `None` while it has none (off, or not yet answered).
@@ -165,6 +191,13 @@ impl CatalogSnapshot {
         &self.merged
     }
 
+    /// The entry of this snapshot as a JSON object: the public fields, then `charged_pricing`.
+    #[must_use]
+    pub fn text_of(&self, entry: &CatalogEntry) -> Bytes {
+        let place = entry.place..entry.place.saturating_add(1);
+        self.list(entry.gateway).map_or_else(Bytes::new, |list| list.text().slice(place))
+    }
+
     /// Differs between any two snapshots of a process; 0 for the empty one.
     #[must_use]
     pub const fn version(&self) -> u64 {
@@ -182,11 +215,8 @@ impl CatalogSnapshot {
         let others = self.lists.values().filter(|other| other.gateway != list.gateway);
         let charged = others.chain([list]).map(|list| (list.gateway, list.charged_at(&reference, default)));
         let lists: BTreeMap<GatewayId, GatewayList> = charged.collect();
-        let mut by_id: HashMap<Box<str>, Vec<Arc<CatalogEntry>>> = HashMap::new();
-        for entry in lists.values().flat_map(|list| &list.entries) {
-            by_id.entry(entry.id.clone()).or_default().push(Arc::clone(entry));
-        }
-        Self { version: VERSIONS.fetch_add(1, Ordering::Relaxed), merged: merge(&lists), lists, by_id }
+        let names = Names::of(lists.values().flat_map(|list| &list.entries));
+        Self { version: VERSIONS.fetch_add(1, Ordering::Relaxed), merged: merge(&lists), lists, names }
     }
 }
 

@@ -23,7 +23,9 @@ pub mod messages;
 mod meters;
 mod registrations;
 
-pub use caller::{Caller, CallerDefaults, Plan, PlanLimits, RateLimits, Trial, TrialRefusal, TrialSlot, TrialTerms};
+pub use caller::{
+    Caller, CallerDefaults, Plan, PlanLimits, RateLimits, Trial, TrialRefusal, TrialSlot, TrialTerms, WITHOUT_PLAN,
+};
 pub use messages::{
     AddCredits, AssignPlan, CreateKey, CreatedKey, DeleteKey, IdentityError, LimitTarget, Register, Registration, SetLimits,
 };

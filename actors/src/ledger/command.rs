@@ -1,5 +1,6 @@
 //! What the writer's queue carries.
 
+use super::answers::Home;
 use super::messages::{Asset, Balance, CallRecord, Credit, LedgerError, Settled, UserAccounts};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -72,4 +73,6 @@ pub struct Envelope {
     pub command: Command,
     pub reply: oneshot::Sender<Outcome>,
     pub place: Option<Place>,
+    /// Who asked from a runtime has the answer brought there.
+    pub home: Option<Home>,
 }

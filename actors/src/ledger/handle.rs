@@ -1,5 +1,6 @@
 //! The ledger's handle: what the rest of the house holds.
 
+use super::answers::Home;
 use super::command::{Command, Envelope, Outcome, Place, Terms};
 use super::live::LiveHolds;
 use super::messages::{Balance, Credit, HoldRequest, LedgerError, UserAccounts};
@@ -41,7 +42,7 @@ impl Desk {
     /// Queues the command. The receiver fails when the writer is gone.
     pub(super) fn send(&self, command: Command, place: Option<Place>) -> oneshot::Receiver<Outcome> {
         let (reply, answer) = oneshot::channel();
-        if self.queue.try_send(Envelope { command, reply, place }).is_err() {
+        if self.queue.try_send(Envelope { command, reply, place, home: Home::here() }).is_err() {
             tracing::error!("the ledger's queue is closed or over its bound");
         }
         answer

@@ -93,7 +93,8 @@ async fn a_body_that_ran_out_of_time_is_closed_although_its_owner_keeps_it() {
 #[tokio::test]
 async fn a_setting_that_no_request_can_carry_is_refused_without_showing_a_secret() {
     let build = |settings: GatewaySettings| {
-        OpenAiCompatible::new(&settings, HeaderMap::new(), Client::build(&LONG).unwrap(), LONG, Arc::new(NoonClock)).err()
+        let clock: Arc<dyn Clock> = Arc::new(NoonClock);
+        Gateways::build(&[settings], LONG, &clock).err()
     };
     for base_url in ["", "openrouter.ai/api", "ftp://openrouter.ai", "file:///etc/passwd", "http://"] {
         assert!(build(settings(base_url.to_owned())).is_some(), "{base_url:?}");

@@ -1,7 +1,6 @@
 //! The list of models over HTTP.
 
 use super::*;
-use crate::adapters::Gateways;
 use tollgate_actors::ports::{ModelGateway, Phase};
 use tollgate_sim::provider::ModelList;
 
@@ -17,9 +16,9 @@ async fn the_providers_list_becomes_models_with_prices() {
     let models = openrouter(provider.base_url(), LONG).list_models().await.unwrap();
     let find = |id: &str| models.iter().find(|model| model.id == id).unwrap();
     assert_eq!(find("openai/gpt-4o").context_length, 128_000);
-    assert_eq!(find("openai/gpt-4o").prices.unwrap().completion.to_usd_per_token(), "0.00001");
-    assert!(find("meta-llama/llama-3.1-8b-instruct:free").prices.unwrap().is_free());
-    assert!(find("openrouter/auto").prices.unwrap().prompt.is_absurd());
+    assert_eq!(find("openai/gpt-4o").prices.as_ref().unwrap().base.completion.to_usd_per_token(), "0.00001");
+    assert!(find("meta-llama/llama-3.1-8b-instruct:free").prices.as_ref().unwrap().is_free());
+    assert!(find("openrouter/auto").prices.as_ref().unwrap().base.prompt.is_absurd());
     assert_eq!(find("anthropic/claude-3.5-sonnet").public["provider_slug"], "anthropic");
 }
 
@@ -45,10 +44,10 @@ async fn a_list_of_html_is_malformed_and_one_without_a_content_type_is_read() {
 
 #[tokio::test]
 async fn a_gateway_without_an_adapter_stays_off() {
-    let mut portkey = settings("https://api.portkey.ai/v1".to_owned());
-    portkey.id = GatewayId::Portkey;
+    let mut anthropic = settings("https://api.anthropic.com/v1".to_owned());
+    anthropic.id = GatewayId::Anthropic;
     let clock: Arc<dyn Clock> = Arc::new(NoonClock);
-    let gateways = Gateways::build(&[portkey, settings("http://127.0.0.1:1".to_owned())], LONG, &clock).unwrap();
-    assert!(gateways.get(GatewayId::Portkey).is_none());
+    let gateways = Gateways::build(&[anthropic, settings("http://127.0.0.1:1".to_owned())], LONG, &clock).unwrap();
+    assert!(gateways.get(GatewayId::Anthropic).is_none());
     assert_eq!(gateways.all().len(), 1);
 }

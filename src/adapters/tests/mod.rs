@@ -6,8 +6,9 @@ mod heads;
 mod lists;
 
 use super::client::Client;
+use super::dialects::KeyPlace;
 use super::openai_compatible::OpenAiCompatible;
-use super::{GatewaySettings, TimeoutSettings};
+use super::{GatewaySettings, Gateways, TimeoutSettings};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
@@ -56,7 +57,8 @@ fn settings(base_url: String) -> GatewaySettings {
 
 fn gateway(base_url: String, timeouts: TimeoutSettings) -> OpenAiCompatible {
     let client = Client::build(&timeouts).unwrap();
-    OpenAiCompatible::new(&settings(base_url), HeaderMap::new(), client, timeouts, Arc::new(NoonClock)).unwrap()
+    let headers = HeaderMap::from_iter([KeyPlace::Bearer.header(&settings(base_url.clone())).unwrap()]);
+    OpenAiCompatible::new(&base_url, headers, client, timeouts, Arc::new(NoonClock)).unwrap()
 }
 
 /// A call of a model that behaves so.

@@ -7,11 +7,10 @@ use super::facts::Facts;
 use super::refusal;
 use super::settle::Received;
 use super::sse::{Frame, Scanner};
-use crate::http::error::ApiError;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::value::RawValue;
 use tollgate_actors::ports::GatewayError;
-use tollgate_domain::{GatewayId, TokenUsage};
+use tollgate_domain::TokenUsage;
 
 #[cfg(test)]
 mod tests;
@@ -24,7 +23,7 @@ pub enum Progress {
     More,
     /// All of it is here; what ends it for the client is [`Relay::closing`].
     Done,
-    Failed(ApiError),
+    Failed(GatewayError),
 }
 
 /// One stream.
@@ -35,7 +34,6 @@ pub struct Relay {
 
 /// Everything but the scanner, whose frames are borrowed while this is written.
 struct Sheet {
-    gateway: GatewayId,
     wants_usage: bool,
     /// `n`: so many finish reasons end the stream.
     choices: usize,
@@ -77,9 +75,8 @@ pub struct Closing<'a> {
 }
 
 impl Relay {
-    pub fn new(gateway: GatewayId, wants_usage: bool, choices: i64) -> Self {
+    pub fn new(wants_usage: bool, choices: i64) -> Self {
         let sheet = Sheet {
-            gateway,
             wants_usage,
             choices: usize::try_from(choices).unwrap_or(1),
             received: Received::default(),
@@ -101,7 +98,7 @@ impl Relay {
         self.scanner.end();
         match self.read_frames() {
             Progress::More if self.sheet.is_whole() => Progress::Done,
-            Progress::More => self.sheet.malformed("the stream ended without finish reason and [DONE]"),
+            Progress::More => malformed("the stream ended without finish reason and [DONE]"),
             ended => ended,
         }
     }
@@ -114,7 +111,7 @@ impl Relay {
                     ended => return ended,
                 },
                 Ok(None) => return Progress::More,
-                Err(_) => return Progress::Failed(refusal::of_gateway(self.sheet.gateway, &GatewayError::TooLarge)),
+                Err(_) => return Progress::Failed(GatewayError::TooLarge),
             }
         }
     }
@@ -155,8 +152,9 @@ impl Sheet {
     }
 
     fn take(&mut self, frame: &Frame<'_>) -> Progress {
-        let data = frame.data.as_deref().unwrap_or_default().trim_ascii();
-        match data {
+        let data = frame.data.as_deref().unwrap_or_default();
+        // Only to tell them apart: JSON's own white space is narrower, and the client gets the bytes as they are.
+        match data.trim_ascii() {
             [] => self.out.extend_from_slice(frame.raw),
             b"[DONE]" => return Progress::Done,
             _ => return self.take_chunk(frame, data),
@@ -167,10 +165,10 @@ impl Sheet {
     fn take_chunk(&mut self, frame: &Frame<'_>, data: &[u8]) -> Progress {
         let facts = match Facts::read(data) {
             Ok(facts) => facts,
-            Err(error) => return self.malformed(&error.to_string()),
+            Err(error) => return malformed(&error.to_string()),
         };
         if let Some(error) = facts.error {
-            return Progress::Failed(refusal::of_error_object(self.gateway, error));
+            return Progress::Failed(refusal::error_in_answer(error));
         }
         self.received.note(&facts);
         let usage = facts.usage.filter(|usage| usage.get() != "null");
@@ -222,10 +220,10 @@ impl Sheet {
         }
         self.out.extend_from_slice(b"\n\n");
     }
+}
 
-    fn malformed(&self, reason: &str) -> Progress {
-        Progress::Failed(refusal::of_gateway(self.gateway, &GatewayError::Malformed(reason.to_owned())))
-    }
+fn malformed(reason: &str) -> Progress {
+    Progress::Failed(GatewayError::Malformed(reason.to_owned()))
 }
 
 impl ChunkHead {

@@ -3,8 +3,6 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tollgate_domain::UsageReading;
 
-const GATEWAY: GatewayId = GatewayId::OpenRouter;
-
 fn chunk(text: &str) -> String {
     format!(
         r#"{{"id":"c1","object":"chat.completion.chunk","created":7,"model":"m-1","choices":[{{"index":0,"delta":{{"content":"{text}"}},"finish_reason":null}}]}}"#
@@ -48,7 +46,7 @@ fn data(frames: &str) -> Vec<Value> {
 #[test]
 fn who_did_not_ask_for_usage_gets_the_providers_bytes_without_the_usage_chunk() {
     let before = format!(": PROCESSING\n\n{}", events([chunk("a").as_str(), LAST]));
-    let mut relay = Relay::new(GATEWAY, false, 1);
+    let mut relay = Relay::new(false, 1);
     let (out, progress) = relayed(&mut relay, &format!("{before}{}", events([usage_chunk().as_str(), "[DONE]"])));
     assert!(matches!(progress, Progress::Done));
     assert_eq!(out, before);
@@ -59,7 +57,7 @@ fn who_did_not_ask_for_usage_gets_the_providers_bytes_without_the_usage_chunk() 
 
 #[test]
 fn who_asked_for_usage_gets_null_in_every_chunk_and_one_last_chunk_without_choices() {
-    let mut relay = Relay::new(GATEWAY, true, 1);
+    let mut relay = Relay::new(true, 1);
     let with_null = LAST.replace("}]}", "}],\"usage\":null}");
     let (out, _) = relayed(&mut relay, &events([chunk("a").as_str(), &with_null, usage_chunk().as_str(), "[DONE]"]));
     let chunks = data(&out);
@@ -75,7 +73,7 @@ fn who_asked_for_usage_gets_null_in_every_chunk_and_one_last_chunk_without_choic
 
 #[test]
 fn usage_inside_a_chunk_with_choices_moves_into_a_chunk_of_its_own() {
-    let mut relay = Relay::new(GATEWAY, true, 1);
+    let mut relay = Relay::new(true, 1);
     let inside = LAST.replace("}]}", &format!("}}],\"usage\": {USAGE} }}"));
     let (out, _) = relayed(&mut relay, &events([chunk("a").as_str(), &inside, "[DONE]"]));
     assert_eq!(data(&out)[1]["usage"], Value::Null);
@@ -87,13 +85,13 @@ fn usage_inside_a_chunk_with_choices_moves_into_a_chunk_of_its_own() {
 #[test]
 fn what_is_not_the_providers_count_is_shown_as_it_is_charged() {
     for (stream, is_theirs) in [(events([LAST, "[DONE]"]), true), (events([LAST, usage_chunk().as_str(), "[DONE]"]), false)] {
-        let mut relay = Relay::new(GATEWAY, true, 1);
+        let mut relay = Relay::new(true, 1);
         relayed(&mut relay, &stream);
         let last = &data(&closed(&mut relay, is_theirs))[0];
         assert_eq!(last["usage"], json!({"prompt_tokens": 8, "completion_tokens": 9, "total_tokens": 17}));
         assert_eq!(last["object"], "chat.completion.chunk");
     }
-    let mut relay = Relay::new(GATEWAY, true, 1);
+    let mut relay = Relay::new(true, 1);
     relayed(&mut relay, "data: [DONE]\n\n");
     let last = &data(&closed(&mut relay, true))[0];
     assert_eq!((&last["id"], &last["model"], &last["created"]), (&json!("gen-1"), &json!("asked"), &json!(70)));
@@ -101,8 +99,7 @@ fn what_is_not_the_providers_count_is_shown_as_it_is_charged() {
 
 #[test]
 fn an_end_without_done_is_whole_only_when_every_choice_is_finished() {
-    let ended =
-        |choices: i64, stream: &str| matches!(relayed(&mut Relay::new(GATEWAY, false, choices), stream).1, Progress::Done);
+    let ended = |choices: i64, stream: &str| matches!(relayed(&mut Relay::new(false, choices), stream).1, Progress::Done);
     let finished = events([chunk("a").as_str(), LAST]);
     assert!(ended(1, &finished));
     assert!(!ended(2, &finished));
@@ -116,11 +113,11 @@ fn an_end_without_done_is_whole_only_when_every_choice_is_finished() {
 #[test]
 fn what_breaks_a_stream_is_told_apart_and_what_came_before_it_has_gone_out() {
     let status = |stream: &str| {
-        let mut relay = Relay::new(GATEWAY, false, 1);
+        let mut relay = Relay::new(false, 1);
         let (out, progress) = relayed(&mut relay, &format!("{}{stream}", events([chunk("a").as_str()])));
         assert_eq!(out, events([chunk("a").as_str()]));
         match progress {
-            Progress::Failed(error) => error.status().as_u16(),
+            Progress::Failed(error) => refusal::of_gateway(tollgate_domain::GatewayId::OpenRouter, &error).status().as_u16(),
             other => panic!("{other:?}"),
         }
     };
@@ -135,7 +132,7 @@ fn what_breaks_a_stream_is_told_apart_and_what_came_before_it_has_gone_out() {
 
 #[test]
 fn what_comes_after_done_is_dropped_and_of_two_usages_the_last_sane_one_counts() {
-    let mut relay = Relay::new(GATEWAY, false, 1);
+    let mut relay = Relay::new(false, 1);
     let absurd = usage_chunk().replace("\"completion_tokens\":2", "\"completion_tokens\":-2");
     let stream = events([LAST, usage_chunk().as_str(), absurd.as_str(), "[DONE]", chunk("late").as_str()]);
     let (out, progress) = relayed(&mut relay, &stream);
@@ -158,11 +155,11 @@ proptest! {
         if crlf {
             stream = stream.replace('\n', "\r\n");
         }
-        let mut whole = Relay::new(GATEWAY, wants_usage, 1);
+        let mut whole = Relay::new(wants_usage, 1);
         let (expected, _) = relayed(&mut whole, &stream);
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(stream.len())).chain([0, stream.len()]).collect();
         cuts.sort_unstable();
-        let mut relay = Relay::new(GATEWAY, wants_usage, 1);
+        let mut relay = Relay::new(wants_usage, 1);
         let (mut out, mut is_done) = (Vec::new(), false);
         for cut in cuts.windows(2) {
             let progress = relay.feed(&stream.as_bytes()[cut[0]..cut[1]]);

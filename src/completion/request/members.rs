@@ -26,6 +26,7 @@ pub enum Field {
     Stream,
     StreamOptions,
     Provider,
+    Route,
     PortkeyProvider,
     PortkeyVirtualKey,
     SessionId,
@@ -33,7 +34,7 @@ pub enum Field {
     Other,
 }
 
-const NAMES: [(&str, Field); 14] = [
+const NAMES: [(&str, Field); 15] = [
     ("model", Field::Model),
     ("models", Field::Models),
     ("messages", Field::Messages),
@@ -44,6 +45,7 @@ const NAMES: [(&str, Field); 14] = [
     ("stream", Field::Stream),
     ("stream_options", Field::StreamOptions),
     ("provider", Field::Provider),
+    ("route", Field::Route),
     ("portkey_provider", Field::PortkeyProvider),
     ("portkey_virtual_key", Field::PortkeyVirtualKey),
     ("session_id", Field::SessionId),
@@ -58,7 +60,7 @@ pub struct Member {
     pub whole: Range<usize>,
     /// Where the value begins.
     pub value_at: usize,
-    /// Said to us, not to the model: left out upstream.
+    /// Said to us, not to the model: left out upstream, whichever gateway that is.
     pub ours: bool,
 }
 
@@ -75,10 +77,7 @@ impl Member {
 /// A known field may stand there once, and in its own spelling only: an upstream that takes the last one, or ignores case,
 /// would otherwise read another model or limit than the one that is paid for.
 pub fn scan(body: &[u8]) -> Result<Vec<Member>, ApiError> {
-    let malformed = |error: serde_json::Error| rules::malformed(&error);
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let found = deserializer.deserialize_map(Members).map_err(malformed)?;
-    deserializer.end().map_err(malformed)?;
+    let found = pairs(body).map_err(|error| rules::malformed(&error))?;
     let start = body.as_ptr().addr();
     let place = |raw: &RawValue| raw.get().as_ptr().addr() - start;
     let mut members = Vec::with_capacity(found.len());
@@ -88,11 +87,22 @@ pub fn scan(body: &[u8]) -> Result<Vec<Member>, ApiError> {
         if field != Field::Other && members.iter().any(|earlier: &Member| earlier.field == field) {
             return Err(rules::invalid(name_of(field), "is given twice"));
         }
-        let ours = matches!(field, Field::PortkeyProvider | Field::PortkeyVirtualKey | Field::PrivyUserId);
+        let ours = matches!(
+            field,
+            Field::Models | Field::Route | Field::PortkeyProvider | Field::PortkeyVirtualKey | Field::PrivyUserId
+        );
         members.push(Member { field, whole: name_at..value_at + value.get().len(), value_at, ours });
     }
     check_depth(body)?;
     Ok(members)
+}
+
+/// The names and values of a JSON object as they stand there.
+pub fn pairs(object: &[u8]) -> Result<Vec<(&RawValue, &RawValue)>, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(object);
+    let found = deserializer.deserialize_map(Members)?;
+    deserializer.end()?;
+    Ok(found)
 }
 
 pub fn name_of(field: Field) -> &'static str {

@@ -5,18 +5,18 @@
 
 mod members;
 mod messages;
+mod provider;
 mod rules;
 mod splice;
 
 #[cfg(test)]
 mod tests;
 
-pub use splice::Limit;
+pub use provider::{ForOpenRouter, Provider, Wishes};
 
 use crate::http::error::ApiError;
 use bytes::Bytes;
 use members::{Field, Member};
-use tollgate_domain::GatewayId;
 
 /// A request that may be priced and sent.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct ChatRequest {
     body: Bytes,
     members: Vec<Member>,
     pub model: String,
-    /// OpenRouter's `models`: what it may fall back to by itself.
+    /// `models`: what may answer when `model` can't, in this order. We try them ourselves.
     pub models: Vec<String>,
     /// The greater of `max_tokens` and `max_completion_tokens`; for each choice.
     pub max_tokens: Option<i64>,
@@ -34,8 +34,9 @@ pub struct ChatRequest {
     /// The client asked for the usage chunk.
     pub include_usage: bool,
     pub prompt: Prompt,
-    /// `provider` as a text: the gateway that must serve it.
-    pub provider: Option<GatewayId>,
+    pub provider: Provider,
+    /// What becomes of `provider` on its way to OpenRouter.
+    pub for_openrouter: ForOpenRouter,
     pub portkey_provider: Option<String>,
     pub portkey_virtual_key: Option<String>,
 }
@@ -65,7 +66,8 @@ impl ChatRequest {
             stream: false,
             include_usage: false,
             prompt: Prompt::default(),
-            provider: None,
+            provider: Provider::Any,
+            for_openrouter: ForOpenRouter::AsItStands,
             portkey_provider: None,
             portkey_virtual_key: None,
             body,
@@ -87,7 +89,7 @@ impl ChatRequest {
         for member in &mut members {
             let value = member.text(&body);
             match member.field {
-                Field::Other => {}
+                Field::Other | Field::Route => {}
                 Field::Model => self.model = rules::model(value)?,
                 Field::Models => self.models = rules::models(value)?,
                 Field::Messages => self.read_messages(value)?,
@@ -99,7 +101,10 @@ impl ChatRequest {
                 Field::N => self.choices = rules::choices(value)?,
                 Field::Stream => self.stream = rules::flag("stream", value)?,
                 Field::StreamOptions => self.include_usage = rules::include_usage(value)?,
-                Field::Provider => (self.provider, member.ours) = rules::provider(value)?,
+                Field::Provider => {
+                    self.provider = Provider::read(value)?;
+                    member.ours = !matches!(self.provider, Provider::Wishes(_));
+                }
                 Field::PortkeyProvider => self.portkey_provider = rules::header_text("portkey_provider", value)?,
                 Field::PortkeyVirtualKey => self.portkey_virtual_key = rules::header_text("portkey_virtual_key", value)?,
                 // OpenRouter's own `session_id` is a text; ours is a number and no model's business.

@@ -4,12 +4,11 @@ use crate::http::error::ApiError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
-use tollgate_domain::GatewayId;
 
 const MODEL_BYTES_MAX: usize = 256;
 /// OpenAI's bound of `n`.
 const CHOICES_MAX: i64 = 128;
-/// Fallbacks in one request; OpenRouter takes few.
+/// Fallbacks in one request.
 const MODELS_MAX: usize = 16;
 const HEADER_BYTES_MAX: usize = 256;
 
@@ -27,7 +26,7 @@ pub fn malformed(error: &serde_json::Error) -> ApiError {
     ApiError::bad_request(format!("The body is not a valid JSON object: {error}")).with_code("invalid_json")
 }
 
-fn typed<T: DeserializeOwned>(param: &str, value: &str, wanted: &str) -> Result<T, ApiError> {
+pub fn typed<T: DeserializeOwned>(param: &str, value: &str, wanted: &str) -> Result<T, ApiError> {
     serde_json::from_str(value).map_err(|_| {
         ApiError::bad_request(format!("Invalid type for '{param}': expected {wanted}"))
             .with_code("invalid_type")
@@ -83,19 +82,6 @@ pub fn include_usage(value: &str) -> Result<bool, ApiError> {
         false => typed("stream_options", value, "an object with a boolean 'include_usage'")?,
     };
     Ok(options.unwrap_or_default().include_usage.unwrap_or_default())
-}
-
-/// A text names our gateway; an object is OpenRouter's own field and goes on to it (decision 24). The second value: it is ours.
-pub fn provider(value: &str) -> Result<(Option<GatewayId>, bool), ApiError> {
-    if value.starts_with('{') {
-        return Ok((None, false));
-    }
-    let name: Option<String> = typed("provider", value, "a string or an object")?;
-    let gateway = match name.as_deref() {
-        None | Some("") => None,
-        Some(name) => Some(GatewayId::parse(name).ok_or_else(|| invalid("provider", "no gateway has this name"))?),
-    };
-    Ok((gateway, true))
 }
 
 /// A text that goes upstream in a header.

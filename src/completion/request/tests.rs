@@ -1,6 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tollgate_domain::GatewayId;
 
 fn read(body: &str) -> Result<ChatRequest, ApiError> {
     ChatRequest::read(Bytes::copy_from_slice(body.as_bytes()))
@@ -10,8 +11,8 @@ fn with(fields: &str) -> ChatRequest {
     read(&format!(r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}}],{fields}}}"#)).expect("valid")
 }
 
-fn sent(request: &ChatRequest, limit: Option<Limit>) -> Value {
-    serde_json::from_slice(&request.upstream_body(limit)).expect("JSON")
+fn sent(request: &ChatRequest, limit: Option<i64>) -> Value {
+    serde_json::from_slice(&request.upstream_body(GatewayId::OpenRouter, &request.model, limit)).expect("JSON")
 }
 
 #[test]
@@ -20,7 +21,7 @@ fn what_needs_no_change_goes_upstream_as_the_very_same_bytes() {
         b" {\"messages\" : [ {\"role\":\"user\",\"content\":\"\\u0068i\"} ],\n \"x\":1.50, \"model\":\"a\\/b\",\"temperature\":1e0 }\n",
     );
     let request = ChatRequest::read(body.clone()).expect("valid");
-    let upstream = request.upstream_body(None);
+    let upstream = request.upstream_body(GatewayId::OpenRouter, &request.model, None);
     assert_eq!(request.model, "a/b");
     assert_eq!((upstream.as_ptr(), upstream.len()), (body.as_ptr(), body.len()));
 }
@@ -43,32 +44,35 @@ fn a_stream_asks_for_usage_whatever_the_client_said_of_it() {
     }
     let asked = with(r#""stream":true,"stream_options":{"include_usage":true}"#);
     assert!(asked.include_usage);
-    assert_eq!(asked.upstream_body(None), asked.body);
+    assert_eq!(asked.upstream_body(GatewayId::OpenRouter, &asked.model, None), asked.body);
 }
 
 #[test]
 fn a_lowered_limit_stands_in_the_fields_that_the_client_used() {
-    let limit = Some(Limit { tokens: 300, field: "max_completion_tokens" });
+    let limit = Some(300);
     let both = sent(&with(r#""max_tokens":5000,"max_completion_tokens":6000"#), limit);
     assert_eq!((&both["max_tokens"], &both["max_completion_tokens"]), (&json!(300), &json!(300)));
     let one = sent(&with(r#""max_tokens":5000,"max_completion_tokens":null"#), limit);
     assert_eq!((&one["max_tokens"], &one["max_completion_tokens"]), (&json!(300), &Value::Null));
     let none = sent(&with(r#""seed":1"#), limit);
-    assert_eq!((none.get("max_tokens"), &none["max_completion_tokens"]), (None, &json!(300)));
+    assert_eq!((&none["max_tokens"], none.get("max_completion_tokens")), (&json!(300), None));
+    let by_openai = with(r#""seed":1"#).upstream_body(GatewayId::OpenAi, "m", limit);
+    let by_openai: Value = serde_json::from_slice(&by_openai).expect("JSON");
+    assert_eq!((by_openai.get("max_tokens"), &by_openai["max_completion_tokens"]), (None, &json!(300)));
 }
 
 #[test]
 fn what_is_said_to_us_stays_with_us() {
     let ours = r#""provider":"portkey","portkey_provider":"openai","portkey_virtual_key":"vk-1","session_id":7,"privy_user_id":"did:privy:1","user":"u""#;
     let request = with(ours);
-    assert_eq!(request.provider, Some(GatewayId::Portkey));
+    assert_eq!(request.provider, Provider::Gateway(GatewayId::Portkey));
     assert_eq!(request.portkey_provider.as_deref(), Some("openai"));
     assert_eq!(request.portkey_virtual_key.as_deref(), Some("vk-1"));
     let messages = json!([{"role": "user", "content": "hi"}]);
     assert_eq!(sent(&request, None), json!({"model": "m", "messages": messages, "user": "u"}));
     // OpenRouter's own fields of the same names go on to it.
     let theirs = with(r#""provider":{"order":["x"]},"session_id":"s""#);
-    assert_eq!(theirs.upstream_body(None), theirs.body);
+    assert_eq!(theirs.upstream_body(GatewayId::OpenRouter, &theirs.model, None), theirs.body);
 }
 
 #[test]
@@ -227,19 +231,18 @@ proptest! {
             members.insert(place.min(members.len()), member);
         }
         let request = read(&format!("{{ {} }}", members.join(" , "))).expect("valid");
-        let limit = limit.map(|tokens| Limit { tokens, field: "max_tokens" });
         let mut expected: Vec<String> = members
             .into_iter()
             .filter(|member| !member.starts_with("\"provider") && !member.starts_with("\"session_id"))
             .map(|member| match limit {
-                Some(limit) if member.starts_with("\"max_tokens") => format!("\"max_tokens\" : {}", limit.tokens),
+                Some(tokens) if member.starts_with("\"max_tokens") => format!("\"max_tokens\" : {tokens}"),
                 _ => member,
             })
             .collect();
         if stream {
             expected.push(r#""stream_options":{"include_usage":true}"#.to_owned());
         }
-        let upstream = request.upstream_body(limit);
+        let upstream = request.upstream_body(GatewayId::OpenRouter, &request.model, limit);
         prop_assert_eq!(std::str::from_utf8(&upstream).expect("UTF-8"), format!("{{{}}}", expected.join(",")));
         prop_assert!(serde_json::from_slice::<Value>(&upstream).is_ok());
     }

@@ -1,10 +1,12 @@
 //! The operator's doors.
 
+mod catalogue;
 mod credits;
 mod limit;
 mod plan;
 mod rate_limits;
 
+pub use catalogue::{__path_cache_status, __path_refresh_models, cache_status, refresh_models};
 pub use credits::{__path_add_credits, add_credits};
 pub use limit::{__path_set_limit, set_limit};
 pub use plan::{__path_assign_plan, assign_plan};

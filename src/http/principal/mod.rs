@@ -76,4 +76,6 @@ async fn authenticate(request: &HttpRequest, key: &str) -> Result<Arc<Caller>, A
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -110,9 +110,7 @@ batch_write! {
     chain_usage: Vec<i32> => Array<Integer>,
 
     changed_due: i64 => BigInt,
-    opened_due: i64 => BigInt,
     closed_due: i64 => BigInt,
-    noted_due: i64 => BigInt,
 }
 
 /// Lays the batch out as columns and hashes its history onto the chain. The new head is valid once this is committed.
@@ -181,9 +179,7 @@ pub fn lay_out<'a>(batch: &'a Batch, slot: i32, head: &ChainHead, at: DateTime<U
         chain_transfers: vec![number(transfers.len()); links],
         chain_usage: vec![number(usage.len()); links],
         changed_due: i64::from(number(accounts.len())),
-        opened_due: i64::from(number(opened.len())),
         closed_due: i64::from(number(closed.len())),
-        noted_due: i64::from(number(operations.len())),
         lifetime: std::marker::PhantomData,
     };
     (write, next)

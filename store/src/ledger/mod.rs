@@ -1,16 +1,19 @@
 //! The ledger's tables. Only a [`Writer`] changes them; everyone may read.
 //!
 //! `batch.sql` writes a whole batch in one statement; `writer.rs` decides when it may be believed, `instances.rs` says who
-//! is alive, `chain.rs` makes history tamper-evident, `verify.rs` proves that the books balance.
+//! is alive, `chain.rs` makes history tamper-evident, `verify.rs` proves that the books balance, `retention.rs` says what is
+//! forgotten.
 
 mod batch;
 mod chain;
 mod instances;
+mod retention;
 mod rows;
 mod verify;
 mod writer;
 
 pub use instances::{DueHold, due_holds, ensure_partitions, extend_holds};
+pub use retention::forget_unpaid_holds;
 pub use rows::{
     AccountChange, AccountRow, Batch, ChainHead, ClosedHold, HoldRow, HoldState, NewHold, OperationRow, Transfer, Usage,
 };

@@ -100,7 +100,7 @@ impl fmt::Display for VerifyReport {
 }
 
 /// The laws of the books, each a query that lists what breaks it.
-const LAWS: [&str; 9] = [
+const LAWS: [&str; 10] = [
     "SELECT format('account %s has %s, its transfers say %s', a.id, a.posted, coalesce(t.sum, 0)) AS line
      FROM accounts a LEFT JOIN (
          SELECT account, sum(amount) AS sum FROM (
@@ -140,6 +140,13 @@ const LAWS: [&str; 9] = [
      FULL JOIN (SELECT reference, count(*) AS count FROM transfers WHERE kind NOT IN ('api_usage', 'debt', 'debt_repayment')
          GROUP BY reference) t ON t.reference = o.id
      WHERE o.id IS NULL OR t.reference IS NULL OR t.count <> 1",
+    "SELECT format('the totals of account %s say %s %s rows of %s, its history %s of %s', coalesce(s.account_id, m.account_id),
+         coalesce(s.count, 0), coalesce(s.kind, m.kind), coalesce(s.amount, 0), coalesce(m.count, 0), coalesce(m.amount, 0)) AS line
+     FROM transaction_totals s
+     FULL JOIN (SELECT account_id, kind, count(*) AS count, sum(amount) AS amount
+         FROM account_movements JOIN transaction_folds f USING (slot) WHERE account_movements.batch <= f.batch
+         GROUP BY account_id, kind) m ON m.account_id = s.account_id AND m.kind = s.kind
+     WHERE s.count IS DISTINCT FROM m.count OR s.amount IS DISTINCT FROM m.amount",
 ];
 
 #[derive(QueryableByName)]

@@ -20,6 +20,9 @@ use uuid::Uuid;
 /// at any size. Just-in-time compilation would cost more than the statement.
 const PLANNER: &str = "SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan";
 
+/// Keys that a batch breaks when what was believed of a chain, a hold or an operation does not hold.
+const BELIEFS: [&str; 3] = ["ledger_batches_pkey", "holds_pkey", "operations_pkey"];
+
 /// Why a batch was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -35,8 +38,8 @@ impl From<DieselError> for WriteError {
         match &error {
             DieselError::DatabaseError(_, info) if info.message() == "ledger_stale" => Self::Stale,
             _ => match StoreError::from(error) {
-                // Another process took this slot's next link, or this one's last commit was not heard.
-                error if error.is_constraint("ledger_batches_pkey") => Self::Stale,
+                // Another process took this slot's next link, this one's last commit was not heard, or an id is used again.
+                error if BELIEFS.iter().any(|key| error.is_constraint(key)) => Self::Stale,
                 error => Self::Store(error),
             },
         }

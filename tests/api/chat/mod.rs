@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod clients_gone;
+mod fault_table;
 mod holds;
 mod idempotency;
 mod plain;

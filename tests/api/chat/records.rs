@@ -60,19 +60,23 @@ async fn a_batch_that_is_repeated_lands_once() {
     let store = &app_store(&app);
     let row = |user: i64| ActivityRow {
         user: UserId(user),
-        action: "x".to_owned(),
+        action: "x".into(),
+        model: "session".to_owned(),
+        provider: "Chat History".into(),
         details: r#"{"n": 1}"#.to_owned(),
         at: app.clock.now(),
+        call: None,
     };
     let id = uuid::Uuid::now_v7();
     for _ in 0..2 {
         insert_batch(store, id, app.clock.now(), &[row(1), row(2)]).await.unwrap();
     }
     assert_eq!(app.database.number("SELECT count(*) FROM activity WHERE action = 'x'").await, 2);
+    assert_eq!(app.database.number("SELECT sum(entries)::bigint FROM activity_daily").await, 2);
     let bad = ActivityRow { details: r#"{"n": "\u0000"}"#.to_owned(), ..row(3) };
     assert!(matches!(insert_batch(store, uuid::Uuid::now_v7(), app.clock.now(), &[bad]).await, Err(StoreError::Query(_))));
     let later = app.clock.now() + chrono::TimeDelta::days(1);
-    assert_eq!(forget_batches(store, later).await.unwrap(), 1);
+    assert_eq!(forget_batches(store, later, 10).await.unwrap(), 1);
 }
 
 fn app_store(app: &TestApp) -> Store {

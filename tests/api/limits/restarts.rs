@@ -55,13 +55,13 @@ impl Pair {
     pub async fn served(&self, replica: usize, calls: u32) -> u32 {
         let mut served = 0;
         for _ in 0..calls {
-            served += u32::from(self.call(replica, 8).await.status().as_u16() == 200);
+            served += u32::from(self.call(replica, &question(8)).await.status().as_u16() == 200);
         }
         served
     }
 
-    pub async fn call(&self, replica: usize, max_tokens: i64) -> reqwest::Response {
-        self.client.post(self.url(replica, CHAT)).bearer_auth(&self.key).json(&question(max_tokens)).send().await.unwrap()
+    pub async fn call(&self, replica: usize, body: &Value) -> reqwest::Response {
+        self.client.post(self.url(replica, CHAT)).bearer_auth(&self.key).json(body).send().await.unwrap()
     }
 
     /// Waits until so many requests of today are in the table.

@@ -19,7 +19,8 @@ pub fn model(gateway: GatewayId, id: &str, prices: Option<PriceLines>) -> Catalo
     CatalogModel {
         id: id.to_owned(),
         gateway,
-        prices,
+        upstream_id: None,
+        prices: prices.map(Into::into),
         context_length: 8_192,
         max_completion_tokens: None,
         public: json!({"id": id, "provider_slug": id.split_once('/').map(|(slug, _)| slug)}),

@@ -1,10 +1,10 @@
 use super::fakes::{flat, model};
 use crate::catalog::archive::strip_nul;
-use crate::catalog::{CatalogEntry, CatalogSnapshot, GatewayList};
+use crate::catalog::{CatalogEntry, CatalogSnapshot, GatewayList, Run, runs};
 use crate::ports::CatalogModel;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tollgate_domain::{GatewayId, PriceLines, PricePerMillion};
+use tollgate_domain::{GatewayId, PriceLines, PriceList, PricePerMillion};
 
 const DEFAULT: PricePerMillion = PricePerMillion(20_000_000_000);
 
@@ -20,10 +20,9 @@ fn snapshot(lists: &[GatewayList]) -> CatalogSnapshot {
     lists.iter().fold(CatalogSnapshot::default(), |snapshot, list| snapshot.with(list, DEFAULT))
 }
 
-fn json_of(entry: &CatalogEntry) -> Value {
-    let mut text = String::new();
-    entry.write_json(&mut text);
-    serde_json::from_str(&text).unwrap()
+/// The first gateway's model of that id, as the doors show it.
+fn json_of(snapshot: &CatalogSnapshot, id: &str) -> Value {
+    serde_json::from_slice(&snapshot.text_of(snapshot.find(id).unwrap())).unwrap()
 }
 
 fn with_prices(prices: PriceLines) -> Arc<CatalogEntry> {
@@ -34,7 +33,7 @@ fn with_prices(prices: PriceLines) -> Arc<CatalogEntry> {
 #[test]
 fn a_model_is_found_by_its_exact_id() {
     let snapshot = snapshot(&[openrouter(&[("openai/gpt-4o", Some(flat(5))), ("a/b/c:free", Some(flat(0)))])]);
-    assert_eq!(snapshot.find("openai/gpt-4o").unwrap().charged, flat(5));
+    assert_eq!(snapshot.find("openai/gpt-4o").unwrap().charged, flat(5).into());
     assert_eq!(&*snapshot.find("a/b/c:free").unwrap().id, "a/b/c:free");
     for unknown in ["", "openai", "OpenAI/gpt-4o", "openai/gpt-4o "] {
         assert!(snapshot.find(unknown).is_none(), "{unknown:?}");
@@ -47,10 +46,10 @@ fn a_price_of_zero_is_free_and_an_unknown_one_is_the_default() {
     let [free, unknown] = ["free", "unknown"].map(|id| Arc::clone(snapshot.find(id).unwrap()));
     assert!(free.charged.is_free() && free.prices.is_some());
     // Mutant: charging PriceLines::default() for an unknown price gives it away, and this is red.
-    assert_eq!((unknown.prices, unknown.charged), (None, PriceLines::flat(DEFAULT)));
-    assert_eq!(json_of(&free)["charged_pricing"]["prompt"], "0");
+    assert_eq!((&unknown.prices, &unknown.charged), (&None, &PriceList::flat(DEFAULT)));
+    assert_eq!(json_of(&snapshot, "free")["charged_pricing"]["prompt"], "0");
     assert_eq!(
-        json_of(&unknown)["charged_pricing"],
+        json_of(&snapshot, "unknown")["charged_pricing"],
         json!({"prompt": "0.00002", "completion": "0.00002", "request": "0", "image": "0"})
     );
 }
@@ -68,7 +67,7 @@ fn an_absurd_price_is_unknown_whichever_line_it_stands_in() {
     ];
     for line in lines {
         let entry = with_prices(line);
-        assert_eq!((entry.prices, entry.charged, entry.absurd_price), (None, PriceLines::flat(DEFAULT), true), "{line:?}");
+        assert_eq!((&entry.prices, &entry.charged, entry.absurd_price), (&None, &PriceList::flat(DEFAULT), true), "{line:?}");
     }
     assert!(!with_prices(PriceLines::flat(PricePerMillion::SANE_MAX)).absurd_price);
 }
@@ -81,13 +80,13 @@ fn a_fee_beyond_all_experience_makes_the_price_unknown() {
 
 #[test]
 fn what_is_charged_is_shown_line_by_line_beside_the_public_fields() {
-    let entry = with_prices(PriceLines {
+    let prices = PriceLines {
         cache_read: Some(PricePerMillion(1_000_000_000)),
         reasoning: Some(PricePerMillion(3_000_000_000)),
         request: 5_000_000,
         ..flat(2_000_000_000)
-    });
-    let shown = json_of(&entry);
+    };
+    let shown = json_of(&snapshot(&[openrouter(&[("a/b", Some(prices))])]), "a/b");
     assert_eq!((&shown["id"], &shown["provider_slug"]), (&json!("a/b"), &json!("a")));
     assert_eq!(
         shown["charged_pricing"],
@@ -105,6 +104,59 @@ fn the_first_gateway_in_order_is_tried_first_whoever_answered_first() {
     let gateways: Vec<GatewayId> = snapshot.candidates("m").iter().map(|entry| entry.gateway).collect();
     assert_eq!(gateways, [GatewayId::OpenRouter, GatewayId::Glama]);
     assert_eq!(snapshot.find("m").unwrap().gateway, GatewayId::OpenRouter);
+}
+
+fn gateways(entries: &[Arc<CatalogEntry>]) -> Vec<GatewayId> {
+    entries.iter().map(|entry| entry.gateway).collect()
+}
+
+#[test]
+fn the_same_model_at_another_gateway_stands_behind_the_one_that_was_named() {
+    let named = |gateway, id: &str, upstream_id: Option<&str>, slug: Option<&str>| {
+        let mut model = model(gateway, id, Some(flat(1)));
+        model.upstream_id = upstream_id.map(str::to_owned);
+        model.public["canonical_slug"] = json!(slug);
+        model
+    };
+    let snapshot = snapshot(&[
+        list(GatewayId::OpenAi, vec![named(GatewayId::OpenAi, "openai/gpt-4o", Some("gpt-4o"), None)]),
+        list(GatewayId::Portkey, vec![named(GatewayId::Portkey, "@openai/GPT-4o", None, None)]),
+        list(GatewayId::Glama, vec![named(GatewayId::Glama, "glama/omni", None, Some("openai/gpt-4o"))]),
+        openrouter(&[("openai/gpt-4o-mini", Some(flat(1)))]),
+    ]);
+    use GatewayId::{Glama, OpenAi, Portkey};
+    for (name, expected) in [
+        ("openai/gpt-4o", vec![OpenAi, Portkey, Glama]),
+        ("gpt-4o", vec![OpenAi, Portkey, Glama]),
+        ("glama/omni", vec![Glama, Portkey, OpenAi]),
+        // No exact id: by the canonical slug, in another case, without the `@`.
+        ("OpenAI/gpt-4o", vec![Portkey, Glama, OpenAi]),
+        ("@openai/gpt-4o", vec![Portkey, Glama, OpenAi]),
+        ("Glama/Omni", vec![Glama]),
+        ("openai/gpt-4", vec![]),
+        ("", vec![]),
+    ] {
+        assert_eq!(gateways(snapshot.resolve(name)), expected, "{name:?}");
+    }
+}
+
+#[test]
+fn a_variant_is_no_stand_in_for_what_it_varies() {
+    let variant = |gateway, id: &str| {
+        let mut model = model(gateway, id, Some(flat(1)));
+        model.public["canonical_slug"] = json!("meta/llama");
+        model
+    };
+    let snapshot = snapshot(&[
+        list(
+            GatewayId::OpenRouter,
+            vec![variant(GatewayId::OpenRouter, "meta/llama"), variant(GatewayId::OpenRouter, "meta/llama:free")],
+        ),
+        list(GatewayId::Glama, vec![variant(GatewayId::Glama, "meta/llama:free")]),
+    ]);
+    assert_eq!(gateways(snapshot.resolve("meta/llama")), [GatewayId::OpenRouter]);
+    assert_eq!(gateways(snapshot.resolve("meta/llama:free")), [GatewayId::OpenRouter, GatewayId::Glama]);
+    assert_eq!(gateways(snapshot.resolve("Meta/Llama:Free")), [GatewayId::OpenRouter, GatewayId::Glama]);
 }
 
 #[test]
@@ -128,7 +180,7 @@ fn a_model_without_a_price_is_charged_like_its_twin_at_openrouter() {
     for lists in [vec![&reference, &portkey], vec![&portkey, &reference]] {
         let snapshot = lists.iter().fold(CatalogSnapshot::default(), |snapshot, list| snapshot.with(list, DEFAULT));
         let entries = &snapshot.list(GatewayId::Portkey).unwrap().entries;
-        let charged: Vec<PriceLines> = entries.iter().map(|entry| entry.charged).collect();
+        let charged: Vec<PriceLines> = entries.iter().map(|entry| entry.charged.base).collect();
         // Mutant: without recharging the other lists in `with`, the second order is red.
         assert_eq!(charged, [flat(7), flat(7), flat(7), flat(7), PriceLines::flat(DEFAULT)]);
         assert!(entries.iter().all(|entry| entry.prices.is_none()));
@@ -139,7 +191,7 @@ fn a_model_without_a_price_is_charged_like_its_twin_at_openrouter() {
 fn a_price_that_openrouter_no_longer_states_falls_back_to_the_default() {
     let portkey = list(GatewayId::Portkey, vec![model(GatewayId::Portkey, "m", None)]);
     let priced = snapshot(&[openrouter(&[("m", Some(flat(7)))]), portkey]);
-    let charged = |snapshot: &CatalogSnapshot| snapshot.list(GatewayId::Portkey).unwrap().entries[0].charged;
+    let charged = |snapshot: &CatalogSnapshot| snapshot.list(GatewayId::Portkey).unwrap().entries[0].charged.base;
     assert_eq!(charged(&priced), flat(7));
     assert_eq!(charged(&priced.with(&openrouter(&[("other", Some(flat(1)))]), DEFAULT)), PriceLines::flat(DEFAULT));
 }
@@ -168,7 +220,7 @@ fn a_free_variant_is_a_model_of_its_own_and_no_price_for_others() {
     let merged: Vec<&str> = snapshot.merged().iter().map(|entry| &*entry.id).collect();
     assert_eq!(merged, ["a/b:free", "a/b"]);
     // Mutant: taking slugs of variants, too, gives the model away.
-    assert_eq!(snapshot.find("p/b").unwrap().charged, flat(7));
+    assert_eq!(snapshot.find("p/b").unwrap().charged, flat(7).into());
 }
 
 #[test]
@@ -181,7 +233,7 @@ fn a_list_holds_an_id_once_and_only_its_own_gateways_models() {
     ];
     let list = list(GatewayId::OpenRouter, models);
     assert_eq!(list.entries.len(), 1);
-    assert_eq!(list.entries[0].charged, flat(1));
+    assert_eq!(list.entries[0].charged, flat(1).into());
 }
 
 #[test]
@@ -190,8 +242,57 @@ fn a_public_entry_that_is_no_object_still_makes_json() {
     for public in [Value::Null, json!([1]), json!({})] {
         odd.public = public;
         let snapshot = snapshot(&[list(GatewayId::OpenRouter, vec![odd.clone()])]);
-        assert_eq!(json_of(snapshot.find("m").unwrap())["charged_pricing"]["prompt"], "0.00002");
+        assert_eq!(json_of(&snapshot, "m")["charged_pricing"]["prompt"], "0.00002");
     }
+}
+
+#[test]
+fn a_list_is_one_text_that_begins_with_openais_fields() {
+    let mut dated = model(GatewayId::OpenRouter, "b/\"dated\"", Some(flat(1)));
+    dated.public["created"] = json!(7);
+    dated.public["object"] = json!("the gateway's own");
+    let models = vec![model(GatewayId::OpenRouter, "lonely", Some(flat(1))), dated];
+    let snapshot = snapshot(&[list(GatewayId::OpenRouter, models)]);
+    let text = snapshot.list(GatewayId::OpenRouter).unwrap().text();
+    let begin =
+        r#"{"id":"lonely","object":"model","created":null,"owned_by":"openrouter","provider_slug":null,"charged_pricing":{"#;
+    let whole = text.slice(0..2);
+    assert!(whole.starts_with(begin.as_bytes()), "{whole:?}");
+    assert_eq!([&text.slice(0..1)[..], b",", &text.slice(1..2)].concat(), whole);
+    assert_eq!(json_of(&snapshot, "b/\"dated\"")["object"], "model");
+    let (before, after) = text.around_null_created(0).unwrap();
+    assert_eq!([&before[..], b"null", &after].concat(), text.slice(0..1));
+    assert!(text.around_null_created(1).is_none());
+    for nothing in [2..3, 1..1, 0..3] {
+        assert!(text.slice(nothing.clone()).is_empty(), "{nothing:?}");
+    }
+}
+
+#[test]
+fn neighbours_are_one_run_and_a_gap_or_another_gateway_ends_it() {
+    let glama = list(GatewayId::Glama, vec![model(GatewayId::Glama, "g", None)]);
+    let snapshot = snapshot(&[openrouter(&[("a", None), ("b", None), ("c", None)]), glama]);
+    let run = |gateway, places| Run { gateway, places };
+    let whole = [run(GatewayId::OpenRouter, 0..3), run(GatewayId::Glama, 0..1)];
+    assert_eq!(runs(snapshot.merged().iter().map(|entry| &**entry)), whole);
+    let odd = snapshot.merged().iter().filter(|entry| &*entry.id != "b").map(|entry| &**entry);
+    assert_eq!(runs(odd), [run(GatewayId::OpenRouter, 0..1), run(GatewayId::OpenRouter, 2..3), run(GatewayId::Glama, 0..1)]);
+    assert_eq!(runs([]), []);
+}
+
+#[test]
+fn a_list_that_is_charged_as_before_keeps_its_text_and_its_tag() {
+    let portkey = list(GatewayId::Portkey, vec![model(GatewayId::Portkey, "m", None)]);
+    let before = snapshot(&[openrouter(&[("m", Some(flat(7)))]), portkey]);
+    let text = |snapshot: &CatalogSnapshot| snapshot.list(GatewayId::Portkey).unwrap().text().slice(0..1);
+    let tag = |snapshot: &CatalogSnapshot| snapshot.list(GatewayId::Portkey).unwrap().text().tag();
+    let same = before.with(&openrouter(&[("m", Some(flat(7))), ("new", None)]), DEFAULT);
+    assert_eq!((text(&same).as_ptr(), tag(&same)), (text(&before).as_ptr(), tag(&before)));
+    let dearer = before.with(&openrouter(&[("m", Some(flat(1_000_000_000)))]), DEFAULT);
+    // Mutant: a text that is kept although the price has changed is red.
+    assert_eq!(json_of(&dearer, "m")["charged_pricing"]["prompt"], "0.000001");
+    assert_ne!(tag(&dearer), tag(&before));
+    assert!(String::from_utf8_lossy(&text(&dearer)).contains(r#""prompt":"0.000001""#));
 }
 
 #[test]

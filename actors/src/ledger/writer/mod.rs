@@ -10,8 +10,9 @@ mod owed;
 pub use connected::closing_of;
 pub use database::{Database, Line};
 
+use super::answers::send_home;
 use super::book::HouseIds;
-use super::command::{Closing, Command, Envelope, Outcome, Terms};
+use super::command::{Closing, Command, Envelope, Outcome};
 use super::handle::Desk;
 use super::messages::LedgerError;
 use crate::ports::Clock;
@@ -119,9 +120,7 @@ impl<D: Database> Writer<D> {
             Ok(outcomes) => outcomes,
             Err(trouble) => self.serve_carefully(&commands, trouble, at).await,
         };
-        for (envelope, outcome) in waiting.drain(..).zip(outcomes) {
-            self.answer(envelope, outcome);
-        }
+        send_home(&self.desk, waiting.drain(..).zip(outcomes));
     }
 
     /// The batch failed as a whole: decides it on the truth; what fails again is halved until the guilty command stands
@@ -186,16 +185,6 @@ impl<D: Database> Writer<D> {
             self.owed.set_aside(terms, record);
         }
         Outcome::Failed(LedgerError::Unavailable)
-    }
-
-    fn answer(&self, envelope: Envelope, outcome: Outcome) {
-        let Envelope { command, reply, place } = envelope;
-        let unheard = reply.send(outcome).err();
-        // Granted, but the caller has left: no ticket will ever close it.
-        if let (Command::Hold { terms, .. }, Some(Outcome::Held { granted })) = (command, unheard) {
-            let terms = Terms { amount: granted, ..terms };
-            drop(self.desk.send(Command::Close { terms, closing: Closing::Release }, place));
-        }
     }
 
     async fn look_after(&mut self) {

@@ -1,0 +1,26 @@
+//! Where rows land: the store, outside tests.
+
+use super::FailedAttempt;
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tollgate_store::{Store, StoreError, failed_attempts};
+
+/// The table, as far as the writer needs it.
+pub trait AttemptTable: Send + Sync {
+    /// Writes a batch; once, however often it is asked for.
+    fn insert<'a>(&'a self, rows: &'a [FailedAttempt]) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Forgets what is older.
+    fn forget(&self, before: DateTime<Utc>) -> BoxFuture<'_, Result<usize, StoreError>>;
+}
+
+impl AttemptTable for Store {
+    fn insert<'a>(&'a self, rows: &'a [FailedAttempt]) -> BoxFuture<'a, Result<(), StoreError>> {
+        failed_attempts::insert_batch(self, rows).boxed()
+    }
+
+    fn forget(&self, before: DateTime<Utc>) -> BoxFuture<'_, Result<usize, StoreError>> {
+        failed_attempts::forget(self, before).boxed()
+    }
+}

@@ -1,0 +1,80 @@
+//! The work, piece by piece.
+
+use super::{UpkeepDeps, before};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tollgate_store::transactions::{self, Folded};
+use tollgate_store::{Store, StoreError, activity, idempotency, ledger};
+
+/// Rows forgotten in one statement: some milliseconds.
+const ROWS_AT_ONCE: i64 = 1_000;
+/// Between two statements others have the database.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long it is remembered that a batch of activity has landed; a journal is replayed long before.
+const BATCHES_KEPT: TimeDelta = TimeDelta::days(7);
+
+/// Folds until all of history is in the totals.
+pub(super) async fn fold(deps: Arc<UpkeepDeps>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match transactions::fold(&deps.store, deps.clock.now()).await {
+            Ok(Folded::More) => {}
+            Ok(Folded::All) => return,
+            Err(error) => return tracing::warn!(%error, "history is not folded yet"),
+        }
+    }
+}
+
+/// What is forgotten, and from before when.
+#[derive(Clone, Copy, Debug)]
+enum Past {
+    Activity(DateTime<Utc>),
+    ActivityBatches(DateTime<Utc>),
+    /// As of that time.
+    IdempotencyKeys(DateTime<Utc>),
+    UnpaidHolds(DateTime<Utc>),
+}
+
+impl Past {
+    async fn forget_some(self, store: &Store) -> Result<usize, StoreError> {
+        match self {
+            Self::Activity(before) => activity::forget_rows(store, before, ROWS_AT_ONCE).await,
+            Self::ActivityBatches(before) => activity::forget_batches(store, before, ROWS_AT_ONCE).await,
+            Self::IdempotencyKeys(now) => idempotency::forget(store, now, ROWS_AT_ONCE).await,
+            Self::UnpaidHolds(before) => ledger::forget_unpaid_holds(store, before, ROWS_AT_ONCE).await,
+        }
+    }
+}
+
+/// Forgets everything that is past its time.
+pub(super) async fn prune(deps: Arc<UpkeepDeps>, stop: CancellationToken) {
+    let (now, retention) = (deps.clock.now(), deps.retention);
+    let past = [
+        Past::Activity(retention.activity_since(now).and_time(NaiveTime::MIN).and_utc()),
+        Past::ActivityBatches(now - BATCHES_KEPT),
+        Past::IdempotencyKeys(now),
+        Past::UnpaidHolds(before(now, retention.unpaid_hold_days)),
+    ];
+    for past in past {
+        match forget(&deps.store, past, &stop).await {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(?past, rows, "forgot what is past its time"),
+            Err(error) => tracing::warn!(?past, %error, "what is past its time is not forgotten yet"),
+        }
+    }
+}
+
+/// Piece by piece, until one is not full.
+async fn forget(store: &Store, past: Past, stop: &CancellationToken) -> Result<usize, StoreError> {
+    let mut rows = 0;
+    while !stop.is_cancelled() {
+        let forgotten = past.forget_some(store).await?;
+        rows += forgotten;
+        if i64::try_from(forgotten).unwrap_or(i64::MAX) < ROWS_AT_ONCE {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(rows)
+}

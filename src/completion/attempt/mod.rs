@@ -1,0 +1,269 @@
+//! The attempts of one call: who is asked, in which order, and how often, until one gateway answers.
+//!
+//! ```text
+//! round 1: each offer in its order, but those that rest ─┬─ an answer ──▶ Answered
+//!                                                        └─ none ─▶ back-off, or the gateway's Retry-After ─▶ round 2 …
+//! ```
+//!
+//! An attempt is one request to one gateway for one model. Every one but the first needs a share of the process's retry
+//! budget and a place under `RETRY_ATTEMPTS`. Nothing of any of them has gone to the client.
+
+mod policy;
+mod report;
+
+use super::job::Job;
+use super::refusal;
+use super::route::Offer;
+use crate::http::error::ApiError;
+use actix_web::http::StatusCode;
+use policy::Next;
+use std::time::{Duration, Instant};
+use tokio::time::{sleep, timeout_at};
+use tollgate_actors::ledger::CallPermit;
+use tollgate_actors::ports::{GatewayError, Phase, UpstreamAnswer};
+use tollgate_actors::upstreams::{Failure, Pass, Resting};
+use tollgate_domain::GatewayId;
+
+const RETRY_SOON: Duration = Duration::from_secs(1);
+
+/// A gateway that has begun to answer.
+pub(super) struct Answered {
+    pub offer: Offer,
+    pub answer: UpstreamAnswer,
+    pass: Pass,
+    asked: Instant,
+    /// The offer's place among the job's.
+    place: usize,
+}
+
+impl Answered {
+    /// The answer is good so far.
+    pub fn is_good(&mut self) {
+        self.pass.succeeded(&self.offer.upstream_id);
+    }
+
+    /// The answer broke after a part of it had gone to the client.
+    pub fn broke(&mut self) {
+        self.pass.failed(&self.offer.upstream_id, Failure::Model, Instant::now());
+    }
+}
+
+/// What has become of an offer that was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// Not before that moment.
+    Again(Instant),
+    /// No more in this call.
+    Out,
+}
+
+/// The attempts so far.
+pub(super) struct Attempts<'a> {
+    job: &'a Job,
+    /// By place. What is not in it has not failed.
+    fates: Vec<(usize, Fate)>,
+    /// Can't be reached in this round.
+    unreachable: Vec<GatewayId>,
+    /// Where the round goes on.
+    next: usize,
+    round: u32,
+    /// Somebody was asked in this round.
+    asked: bool,
+    failed: u16,
+    /// What the client is told when nobody answers.
+    refusal: Option<ApiError>,
+    /// Of the gateways that were passed over the one that is back first.
+    resting: Option<Resting>,
+}
+
+impl<'a> Attempts<'a> {
+    pub const fn new(job: &'a Job) -> Self {
+        Self {
+            job,
+            fates: Vec::new(),
+            unreachable: Vec::new(),
+            next: 0,
+            round: 0,
+            asked: false,
+            failed: 0,
+            refusal: None,
+            resting: None,
+        }
+    }
+
+    /// Asks one gateway after the other until one begins to answer.
+    ///
+    /// # Errors
+    /// The last refusal; or 429 or 503 with `Retry-After` when all gateways rest.
+    pub async fn next(&mut self, permit: &CallPermit, limit: Option<i64>) -> Result<Answered, ApiError> {
+        loop {
+            let now = if self.failed == 0 { self.job.started } else { Instant::now() };
+            let Some((place, offer, pass)) = self.choose(now) else {
+                self.rest().await?;
+                continue;
+            };
+            self.may_ask(offer, now)?;
+            self.asked = true;
+            match self.ask(offer, permit, limit).await {
+                Ok(answer) => return Ok(Answered { offer: offer.clone(), answer, pass, asked: now, place }),
+                Err(error) => self.note(place, offer, pass, now, &error, false)?,
+            }
+        }
+    }
+
+    /// The answer was none after all, and nothing of it has gone to the client: asks the next one.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn after(
+        &mut self,
+        answered: Answered,
+        error: &GatewayError,
+        permit: &CallPermit,
+        limit: Option<i64>,
+    ) -> Result<Answered, ApiError> {
+        let Answered { offer, answer, pass, asked, place } = answered;
+        drop(answer);
+        self.note(place, &offer, pass, asked, error, true)?;
+        self.next(permit, limit).await
+    }
+
+    /// The next offer of this round whose gateway may be asked.
+    fn choose(&mut self, now: Instant) -> Option<(usize, &'a Offer, Pass)> {
+        let offers = self.job.offers.iter().enumerate().skip(self.next);
+        for (place, offer) in offers {
+            self.next = place;
+            let fate = self.fates.iter().find(|(known, _)| *known == place).map(|(_, fate)| *fate);
+            let is_due = match fate {
+                None => true,
+                Some(Fate::Out) => false,
+                Some(Fate::Again(at)) => self.round > 0 && at <= now,
+            };
+            if !is_due || self.unreachable.contains(&offer.gateway) || self.job.gateways.get(offer.gateway).is_none() {
+                continue;
+            }
+            match self.job.services.actors.upstreams.admit(offer.gateway, &offer.upstream_id, now) {
+                Ok(pass) => return Some((place, offer, pass)),
+                Err(resting) => {
+                    let earlier = self.resting.filter(|earlier| earlier.until <= resting.until);
+                    self.resting = Some(earlier.unwrap_or(resting));
+                }
+            }
+        }
+        self.next = self.job.offers.len();
+        None
+    }
+
+    /// The first attempt is free; each further one is a retry.
+    fn may_ask(&mut self, offer: &Offer, now: Instant) -> Result<(), ApiError> {
+        if self.failed == 0 {
+            return Ok(());
+        }
+        let is_allowed = self.failed < self.job.services.settings.upstreams.attempts
+            && now < self.deadline()
+            && self.job.services.actors.upstreams.may_retry(now);
+        report::retry(offer.gateway, is_allowed);
+        if is_allowed { Ok(()) } else { Err(self.give_up()) }
+    }
+
+    async fn ask(&self, offer: &Offer, permit: &CallPermit, limit: Option<i64>) -> Result<UpstreamAnswer, GatewayError> {
+        let Some(gateway) = self.job.gateways.get(offer.gateway) else {
+            return Err(GatewayError::Connection("the gateway is off".to_owned()));
+        };
+        let body = self.job.request.upstream_body(offer.gateway, &offer.upstream_id, limit);
+        let answering = gateway.complete(permit, self.job.upstream_call(offer, body));
+        if self.failed == 0 {
+            return answering.await;
+        }
+        // The gateway's own time-outs start anew; the call's does not.
+        let late = |_| Err(GatewayError::Timeout(Phase::Total));
+        timeout_at(self.deadline().into(), answering).await.unwrap_or_else(late)
+    }
+
+    /// Remembers a failure. Goes on when somebody else may do better.
+    fn note(
+        &mut self,
+        place: usize,
+        offer: &Offer,
+        mut pass: Pass,
+        asked: Instant,
+        error: &GatewayError,
+        begun: bool,
+    ) -> Result<(), ApiError> {
+        let now = Instant::now();
+        let verdict = policy::verdict(error, begun, self.job.is_our_key(offer.gateway));
+        match verdict.blame {
+            Some(failure) => pass.failed(&offer.upstream_id, failure, now),
+            None => pass.succeeded(&offer.upstream_id),
+        }
+        self.failed = self.failed.saturating_add(1);
+        report::failed(self.job, offer, self.failed, error, now.saturating_duration_since(asked));
+        let refusal = refusal::of_gateway(offer.gateway, error);
+        // That a gateway does not know the model says least.
+        let says_less = refusal.status() == StatusCode::NOT_FOUND && self.refusal.is_some();
+        if !says_less {
+            self.refusal = Some(refusal);
+        }
+        let settings = &self.job.services.settings;
+        let is_too_late =
+            *error == GatewayError::Timeout(Phase::FirstByte) && now + settings.timeouts.first_byte > self.deadline();
+        if verdict.next == Next::Nobody || is_too_late {
+            return Err(self.give_up());
+        }
+        let fate = match (verdict.next, verdict.blame) {
+            (Next::Again, Some(Failure::Busy(rest))) => Fate::Again(now + rest),
+            (Next::Again, _) => Fate::Again(now),
+            (Next::Elsewhere | Next::Nobody, _) => Fate::Out,
+        };
+        if matches!(verdict.blame, Some(Failure::Gateway | Failure::Key)) {
+            self.unreachable.push(offer.gateway);
+        }
+        self.fates.retain(|(known, _)| *known != place);
+        self.fates.push((place, fate));
+        self.next = place + 1;
+        Ok(())
+    }
+
+    /// The round is over. Waits for the next one, if it may bring anything.
+    async fn rest(&mut self) -> Result<(), ApiError> {
+        let settings = &self.job.services.settings.upstreams;
+        let soonest = self.fates.iter().filter_map(|(_, fate)| if let Fate::Again(at) = fate { Some(*at) } else { None }).min();
+        let may_go_on = self.asked && self.failed < settings.attempts;
+        let Some(soonest) = soonest.filter(|_| may_go_on) else { return Err(self.give_up()) };
+        let now = Instant::now();
+        let wished = soonest.saturating_duration_since(now);
+        let wait = policy::backoff(self.round, settings.backoff, rand::random()).max(wished);
+        if wished > settings.wait_max || now + wait >= self.deadline() {
+            return Err(self.give_up());
+        }
+        sleep(wait).await;
+        (self.round, self.next, self.asked) = (self.round + 1, 0, false);
+        self.unreachable.clear();
+        Ok(())
+    }
+
+    fn give_up(&mut self) -> ApiError {
+        self.refusal.take().unwrap_or_else(|| match self.resting {
+            Some(Resting { until, busy }) => all_rest(until.saturating_duration_since(Instant::now()), busy),
+            None => ApiError::unavailable(RETRY_SOON).with_message("No gateway that has this model is switched on"),
+        })
+    }
+
+    fn deadline(&self) -> Instant {
+        self.job.started + self.job.services.settings.timeouts.total
+    }
+}
+
+/// Nobody was asked: all gateways that have the model rest.
+fn all_rest(wait: Duration, busy: bool) -> ApiError {
+    let wait = wait.max(RETRY_SOON);
+    if busy {
+        return ApiError::too_many_requests("The model provider's rate limit is reached", Some(wait));
+    }
+    ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "upstream_unavailable",
+        "All model providers that serve this model have failed lately, please retry",
+    )
+    .with_retry_after(wait)
+}

@@ -1,0 +1,126 @@
+//! What is seen of real calls.
+
+use super::*;
+use crate::support::money::nanos;
+use crate::support::{self, ADMIN_KEY};
+use std::collections::BTreeMap;
+
+/// The scenario of seeds 000 and 001: send a chat message, see the row, see it in the log.
+#[actix_web::test]
+async fn a_chat_message_is_seen_in_the_table_the_log_and_the_statistics() {
+    let app = support::app().await;
+    let user = app.register_user().await;
+    let path = "/v1/chat/completions?privy_user_id=did:privy:cmgg27la00077ie0cyazmvlsa&session_id=42";
+    let message =
+        json!({"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "a secret question"}], "max_tokens": 5});
+    assert_eq!(app.post_as(&user.key, path, message).await.status, 200);
+    let log = log_of(&app, &user, 2).await;
+    let client = app.database.connect().await;
+    let query = "SELECT user_id, details::text, model, provider FROM activity WHERE action = 'chat_completion'";
+    let rows = client.query(query, &[]).await.unwrap();
+    assert_eq!((rows.len(), rows[0].get::<_, i64>(0)), (1, user.id));
+    let details: Value = serde_json::from_str(rows[0].get(1)).unwrap();
+    assert_eq!((&details["model"], &details["session_id"]), (&json!("openai/gpt-4o-mini"), &json!(42)));
+    assert!(details["tokens_used"].as_i64().unwrap() > 0);
+    assert_eq!((rows[0].get::<_, &str>(2), rows[0].get::<_, &str>(3)), ("openai/gpt-4o-mini", "OpenAI"));
+
+    let mut shown = log["logs"][0].clone();
+    for time in ["timestamp", "created_at"] {
+        assert!(shown[time].take().as_str().unwrap().ends_with('Z'), "{time}");
+    }
+    assert!(shown["id"].take().is_i64() && shown["speed"].take().is_number());
+    let expected = json!({
+        "id": null, "user_id": user.id, "timestamp": null, "created_at": null, "action": "chat_completion",
+        "model": "openai/gpt-4o-mini", "provider": "OpenAI", "tokens": details["tokens_used"], "cost": details["cost"],
+        "speed": null, "finish_reason": "stop", "app": "API", "details": details, "metadata": details,
+    });
+    assert_eq!(shown, expected);
+    assert!(shown["cost"].is_number() && shown["cost"].as_f64().unwrap() > 0.0);
+    // Whose the Privy id is nobody has proved; what was asked is nobody's to keep.
+    assert!(!log.to_string().contains("did:privy") && !log.to_string().contains("secret question"));
+
+    let stats = ok(&app, &user, STATS).await;
+    assert_eq!((&stats["total_requests"], &stats["total_tokens"]), (&json!(1), &details["tokens_used"]));
+    assert_eq!((&stats["total_spend"], &stats["total_cost"]), (&details["cost"], &details["cost"]));
+    let sum = json!({"requests": 1, "tokens": details["tokens_used"], "cost": details["cost"]});
+    assert_eq!(stats["by_model"], json!({"openai/gpt-4o-mini": sum}));
+    assert_eq!(stats["by_provider"], json!({"OpenAI": sum}));
+    let today = Utc::now().date_naive().to_string();
+    assert_eq!(stats["by_date"], json!([{"date": today, "requests": 1, "tokens": sum["tokens"], "cost": sum["cost"]}]));
+    assert_eq!(stats["daily_stats"], json!([{"date": today, "requests": 1, "tokens": sum["tokens"], "spend": sum["cost"]}]));
+    for (api, here) in [("/api/user/activity/log?limit=1000", &log), ("/api/user/activity/stats", &stats)] {
+        assert_eq!(&ok(&app, &user, api).await, here, "{api}");
+    }
+}
+
+#[actix_web::test]
+async fn a_sign_in_is_in_the_log_and_in_no_statistics() {
+    let app = support::app().await;
+    let user = app.register_user().await;
+    let log = log_of(&app, &user, 1).await;
+    let row = &log["logs"][0];
+    for (field, value) in [
+        ("action", json!("user_login")),
+        ("model", json!("auth")),
+        ("provider", json!("Privy")),
+        ("tokens", json!(0)),
+        ("cost", json!(0.0)),
+        ("speed", json!(0.0)),
+        ("finish_reason", json!("user_login")),
+        ("app", json!("Auth")),
+    ] {
+        assert_eq!(row[field], value, "{field}");
+    }
+    assert_eq!(row["details"]["auth_method"], "email");
+    let stats = ok(&app, &user, STATS).await;
+    let nothing = json!({"total_requests": 0, "total_tokens": 0, "total_spend": 0.0, "total_cost": 0.0,
+        "daily_stats": [], "by_date": [], "by_model": {}, "by_provider": {}});
+    assert_eq!(stats, nothing);
+    assert_eq!(ok(&app, &user, &format!("{LOG}?model=auth")).await["total"], 1);
+    assert_eq!(ok(&app, &user, &format!("{LOG}?model=session")).await["total"], 0);
+}
+
+/// Every number that a client calls `.toFixed` on is exactly the ledger's.
+#[actix_web::test]
+async fn over_random_calls_the_log_and_the_statistics_say_what_the_ledger_says() {
+    let app = support::app().await;
+    let (user, other) = (app.register_user().await, app.register_user().await);
+    assert_eq!(app.post_as(ADMIN_KEY, "/admin/add_credits", json!({"user_id": user.id, "credits": 5})).await.status, 200);
+    let second = app.post_as(&user.key, "/user/api-keys", json!({"key_name": "second"})).await.json();
+    let keys = [user.key.as_str(), second["api_key"].as_str().unwrap(), other.key.as_str()];
+    for n in 0..45_usize {
+        let model = ["openai/gpt-4o-mini", "openai/gpt-4o", "anthropic/claude-3.5-sonnet"][n * 7 % 3];
+        call(&app, keys[n % 3], model, 1 + i64::try_from(n * 13 % 29).unwrap(), n % 2 == 0).await;
+    }
+    let log = log_of(&app, &user, 31).await;
+    log_of(&app, &other, 16).await;
+    let client = app.database.connect().await;
+    for user in [&user, &other] {
+        let stats = ok(&app, user, STATS).await;
+        let mut by_model = BTreeMap::new();
+        let query = "SELECT model, count(*), sum(prompt_tokens + completion_tokens)::bigint, sum(cost)::bigint FROM usage_records
+            WHERE user_id = $1 GROUP BY model";
+        for row in client.query(query, &[&user.id]).await.unwrap() {
+            by_model.insert(row.get::<_, String>(0), (row.get::<_, i64>(1), row.get::<_, i64>(2), row.get::<_, i64>(3)));
+        }
+        let of = |part: &Value| {
+            (part["requests"].as_i64().unwrap(), part["tokens"].as_i64().unwrap(), nanos(part["cost"].as_f64().unwrap()))
+        };
+        let shown: BTreeMap<_, _> =
+            stats["by_model"].as_object().unwrap().iter().map(|(model, part)| (model.clone(), of(part))).collect();
+        assert_eq!(shown, by_model);
+        let total = by_model.values().fold((0, 0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1, sum.2 + part.2));
+        let cost = nanos(stats["total_cost"].as_f64().unwrap());
+        assert_eq!((stats["total_requests"].as_i64().unwrap(), stats["total_tokens"].as_i64().unwrap(), cost), total);
+    }
+    // Statistics = Σ log, and another's calls are in neither.
+    let rows = log["logs"].as_array().unwrap();
+    let stats = ok(&app, &user, STATS).await;
+    let calls: Vec<_> = rows.iter().filter(|row| row["action"] == "chat_completion").collect();
+    assert_eq!(stats["total_requests"], calls.len());
+    assert_eq!(stats["total_tokens"], calls.iter().map(|row| row["tokens"].as_i64().unwrap()).sum::<i64>());
+    let spent: i64 = calls.iter().map(|row| nanos(row["cost"].as_f64().unwrap())).sum();
+    assert_eq!(nanos(stats["total_spend"].as_f64().unwrap()), spent);
+    assert!(rows.iter().all(|row| row["user_id"] == user.id));
+    assert_eq!(nanos(15.0) - crate::support::money::credits(&app, &user).await, spent);
+}
