@@ -107,7 +107,8 @@ impl Actors {
         let catalog_deps = CatalogDeps { gateways, archive: Arc::new(store), clock, io };
         let catalog = catalog::start(&arbiters.hot, supervision, catalog_deps, catalog);
         let upstreams = Upstreams::new(upstreams, Instant::now());
-        Ok(Self { ledger, identity, limiter, catalog, activity, attempts, upstreams, activity_face, ledger_face: actor, upkeep })
+        let ledger_face = actor;
+        Ok(Self { ledger, identity, limiter, catalog, activity, attempts, upstreams, activity_face, ledger_face, upkeep })
     }
 
     /// Fault injection for promise P8: every actor, and the ledger's writer, panics. Returns when each has been told.

@@ -39,9 +39,9 @@ pub(super) struct Job {
     pub hold: HoldId,
     pub generation: GenerationId,
     pub started: Instant,
+    pub permit: Permit,
     /// When the call began, by the clock.
     pub at: DateTime<Utc>,
-    pub permit: Permit,
     pub slot: Option<RequestSlot>,
     pub place: Option<ActivityPlace>,
     pub claim: Option<Claim>,

@@ -32,6 +32,7 @@ pub struct Frame {
 
 impl Frame {
     /// `worker` is random: the workers' ids must differ.
+    /// Without `services`, while the server starts, nothing is limited.
     pub fn new(worker: u64, origins: &CorsOrigins, readiness: Readiness, services: Option<web::Data<Services>>) -> Rc<Self> {
         let (ids, cors, meters) = (RequestIds::new(worker), Cors::new(origins), Meters::new());
         Rc::new(Self { services, ids, cors, meters, readiness })

@@ -88,12 +88,7 @@ fn limits(config: &mut ServiceConfig<'_>) {
 
 /// For the operator.
 fn operator(config: &mut ServiceConfig<'_>) {
-    config
-        .service(admin::add_credits)
-        .service(admin::set_limit)
-        .service(admin::assign_plan)
-        .service(admin::refresh_models)
-        .service(admin::cache_status)
-        .service(admin::system_rate_limits)
-        .service(admin::list_rate_limit_alerts);
+    config.service(admin::add_credits).service(admin::set_limit).service(admin::assign_plan);
+    config.service(admin::refresh_models).service(admin::cache_status);
+    config.service(admin::system_rate_limits).service(admin::list_rate_limit_alerts);
 }

@@ -265,7 +265,7 @@ impl Shared {
         let answer = counters.admit(SharedAsk { bucket, burst: ask.rules.key.burst, now_ms, cells }).await;
         permit.is_shared = match answer {
             Ok(SharedVerdict::Admitted) => true,
-            Ok(SharedVerdict::Burst { wait_ms }) => return Err(Refusal::Burst { wait_ms }),
+            Ok(SharedVerdict::Burst { wait_ms }) => return Err(Refusal::Burst { limit: ask.rules.key.burst, wait_ms }),
             Ok(SharedVerdict::Full(index)) => match refusals.get(index) {
                 Some(refusal) => return Err(*refusal),
                 None => false,

@@ -68,7 +68,7 @@ impl Permit {
 }
 
 impl Drop for Permit {
-    // Mutant: without `end` a key has no calls left after its tenth: `a_client_that_leaves_a_stream_gives_its_place_back` is red.
+    // Mutant: without `end` the place stays taken: `a_client_that_leaves_a_stream_gives_its_place_back` is red.
     fn drop(&mut self) {
         if self.stage == Stage::Unknown {
             return;

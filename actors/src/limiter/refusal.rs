@@ -47,6 +47,7 @@ pub enum Refusal {
         limit: i64,
     },
     Burst {
+        limit: i64,
         wait_ms: i64,
     },
     Window {
@@ -77,7 +78,7 @@ impl Refusal {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Concurrency { .. } | Self::PlanConcurrency { .. } => Some(CONCURRENCY_WAIT),
-            Self::Burst { wait_ms } | Self::Window { wait_ms, .. } | Self::Plan { wait_ms, .. } => {
+            Self::Burst { wait_ms, .. } | Self::Window { wait_ms, .. } | Self::Plan { wait_ms, .. } => {
                 Some(Duration::from_millis(u64::try_from(*wait_ms).unwrap_or(0)))
             }
             Self::Trial(_) => None,
@@ -105,7 +106,7 @@ impl Refusal {
         match self {
             Self::Concurrency { limit } => Some(("concurrency", *limit)),
             Self::PlanConcurrency { limit } => Some(("plan_concurrency", *limit)),
-            Self::Burst { .. } => Some(("burst", 0)),
+            Self::Burst { limit, .. } => Some(("burst", *limit)),
             Self::Window { kind, measure, limit, .. } => Some((window_alert(*kind, *measure), *limit)),
             Self::Plan { kind, measure, limit, .. } => Some((plan_alert(*kind, *measure), *limit)),
             Self::Trial(_) => None,

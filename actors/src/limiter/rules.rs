@@ -32,7 +32,7 @@ impl Rules {
     /// No limit of what is counted is reached, or the first that is: the burst, the windows, the plan.
     pub(super) fn check_counts(&self, key: &Tally, user: &Tally, tokens: i64, now_ms: i64) -> Result<(), Refusal> {
         if let Some(wait_ms) = key.bucket.wait_ms(self.key.burst, now_ms) {
-            return Err(Refusal::Burst { wait_ms });
+            return Err(Refusal::Burst { limit: self.key.burst, wait_ms });
         }
         let both = [(Scope::Key, &self.key, key), (Scope::User, &self.user, user)];
         for measure in [Measure::Requests, Measure::Tokens] {

@@ -3,7 +3,9 @@
 use super::*;
 use crate::support::binary::Served;
 use crate::support::{TestDatabase, TestFolder, kill};
+use tollgate_domain::KeyId;
 use tollgate_sim::provider::{Provider, ProviderOptions};
+use tollgate_store::limit_counters::{self, CounterRow, Subject, WindowCount};
 
 #[actix_web::test]
 async fn a_restart_forgets_nothing_that_was_counted() {
@@ -19,6 +21,28 @@ async fn a_restart_forgets_nothing_that_was_counted() {
     assert_eq!(balance.header("x-ratelimit-remaining"), "2", "also the first header after a restart is right");
     let statuses = [ask(&app, &user).await.status, ask(&app, &user).await.status, ask(&app, &user).await.status];
     assert_eq!(statuses, [200, 200, 429]);
+}
+
+#[actix_web::test]
+async fn a_batch_that_is_sent_twice_counts_once() {
+    let app = support::app().await;
+    let start = chrono::DateTime::UNIX_EPOCH;
+    let row = CounterRow { subject: Subject::Key(KeyId(7)), windows: [WindowCount { start, requests: 3, tokens: 40 }; 4] };
+    let writer = uuid::Uuid::new_v4();
+    let add = async |sequence| {
+        let written = limit_counters::add(&app.services.store, writer, sequence, &[row]).await.expect("the table");
+        written.totals[0].windows.map(|window| (window.requests, window.tokens))
+    };
+    assert_eq!((add(1).await, add(1).await, add(2).await), ([(3, 40); 4], [(3, 40); 4], [(6, 80); 4]));
+    // A later window takes the place of this one, an earlier one comes too late.
+    let later = WindowCount { start: start + chrono::TimeDelta::minutes(1), requests: 1, tokens: 1 };
+    let mut row = row;
+    row.windows[0] = later;
+    for (sequence, requests) in [(3, 1), (4, 2)] {
+        let written = limit_counters::add(&app.services.store, writer, sequence, &[row]).await.expect("the table");
+        assert_eq!((written.totals[0].windows[0].requests, written.others), (requests, 1), "the server itself is the other");
+    }
+    assert_eq!(add(5).await[0], (2, 2));
 }
 
 /// Two replicas on one database, and a user with limits.
@@ -55,13 +79,13 @@ impl Pair {
     pub async fn served(&self, replica: usize, calls: u32) -> u32 {
         let mut served = 0;
         for _ in 0..calls {
-            served += u32::from(self.call(replica, 8).await.status().as_u16() == 200);
+            served += u32::from(self.call(replica, &question(8)).await.status().as_u16() == 200);
         }
         served
     }
 
-    pub async fn call(&self, replica: usize, max_tokens: i64) -> reqwest::Response {
-        self.client.post(self.url(replica, CHAT)).bearer_auth(&self.key).json(&question(max_tokens)).send().await.unwrap()
+    pub async fn call(&self, replica: usize, body: &Value) -> reqwest::Response {
+        self.client.post(self.url(replica, CHAT)).bearer_auth(&self.key).json(body).send().await.unwrap()
     }
 
     /// Waits until so many requests of today are in the table.
