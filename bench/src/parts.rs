@@ -11,6 +11,11 @@ use std::time::{Duration, Instant};
 const ADMIN_KEY: &str = "bench-admin-0123456789-abcdefghij";
 const KEY_PEPPER: &str = "v1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
+/// The durable cluster of this run.
+pub fn database_url() -> Result<String> {
+    std::env::var("BENCH_DATABASE_URL").context("BENCH_DATABASE_URL is not set: `make bench` sets it")
+}
+
 /// Ends its process when dropped.
 struct Process(Child);
 
@@ -43,6 +48,12 @@ impl Sim {
 
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/api/v1/chat/completions", self.port)
+    }
+
+    /// How it answers from now on: the words of its behaviours.
+    pub fn behave(&self, words: &str) -> Result<()> {
+        let change = serde_json::json!({"default_behaviour": words}).to_string();
+        call(self.port, "POST", "/sim/control", None, &change).map(drop)
     }
 }
 
@@ -101,7 +112,7 @@ impl Drop for Nginx {
 
 /// The server, with everything on.
 pub struct Server {
-    port: u16,
+    pub port: u16,
     process: Process,
     environment: Vec<(&'static str, String)>,
     data_dir: PathBuf,
@@ -123,6 +134,9 @@ impl Server {
             ("OPENROUTER_BASE_URL", format!("http://127.0.0.1:{sim}/api/v1")),
             ("RUST_LOG", "warn".to_owned()),
             ("REGISTER_PER_HOUR", "0".to_owned()),
+            // Counted, not met: all of a run comes from one user at one address.
+            ("PLAN_LIMITS", "off".to_owned()),
+            ("RATE_LIMIT_ADDRESS_PER_MINUTE", "1000000000".to_owned()),
         ];
         let child = Command::new(beside("tollgate")?).arg("serve").envs(environment.iter().cloned()).spawn()?;
         let server = Self { port, process: Process(child), environment, data_dir };
@@ -169,10 +183,18 @@ impl Server {
     }
 
     pub fn memory_peak_mib(&self) -> Result<u64> {
+        Ok(self.memory_kib("VmHWM:")? / 1024)
+    }
+
+    /// Resident memory now.
+    pub fn memory_now_kib(&self) -> Result<u64> {
+        self.memory_kib("VmRSS:")
+    }
+
+    fn memory_kib(&self, name: &'static str) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.0.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;
-        let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
-        Ok(kib / 1024)
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).context(name)?;
+        Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
     }
 
     /// Commands that shared a commit of the ledger, on average.

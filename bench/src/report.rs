@@ -36,9 +36,8 @@ impl Row {
 /// All measurements of a run, in the order of its rounds.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    pub commit: String,
-    pub date: String,
-    pub cores: usize,
+    #[serde(flatten)]
+    pub place: Place,
     pub seconds: u32,
     pub connections: u32,
     pub provider: Vec<Row>,
@@ -52,9 +51,7 @@ pub struct Report {
 impl Report {
     pub fn new(seconds: u32, connections: u32) -> Self {
         Self {
-            commit: first_line("git", &["rev-parse", "--short", "HEAD"]),
-            date: first_line("date", &["-u", "+%Y-%m-%d"]),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            place: Place::here(),
             seconds,
             connections,
             provider: Vec::new(),
@@ -64,12 +61,31 @@ impl Report {
             batch: 0.0,
         }
     }
+}
 
-    pub fn write(&self, path: &Path) -> Result<()> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
+/// Writes a run's figures as JSON.
+pub fn write(report: &impl Serialize, path: &Path) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    Ok(std::fs::write(path, serde_json::to_string_pretty(report)? + "\n")?)
+}
+
+/// Where and when a run was made.
+#[derive(Debug, Serialize)]
+pub struct Place {
+    pub commit: String,
+    pub date: String,
+    pub cores: usize,
+}
+
+impl Place {
+    pub fn here() -> Self {
+        Self {
+            commit: first_line("git", &["rev-parse", "--short", "HEAD"]),
+            date: first_line("date", &["-u", "+%Y-%m-%d"]),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
         }
-        Ok(std::fs::write(path, serde_json::to_string_pretty(self)? + "\n")?)
     }
 }
 
@@ -78,7 +94,7 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "{} cores, {} connections, {} s each, median of {}",
-            self.cores,
+            self.place.cores,
             self.connections,
             self.seconds,
             self.server.len()
@@ -99,7 +115,7 @@ impl fmt::Display for Report {
     }
 }
 
-fn median(figures: impl Iterator<Item = f64>) -> f64 {
+pub fn median(figures: impl Iterator<Item = f64>) -> f64 {
     let mut sorted: Vec<f64> = figures.collect();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()

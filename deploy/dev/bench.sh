@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# make bench: the server beside a bare nginx, on a throw-away PostgreSQL with fsync on. Options go to `bench`.
+# make bench: the server beside a bare nginx, then its streams, on a throw-away PostgreSQL with fsync on. Options go to the first.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 cd "$ROOT"
@@ -8,4 +8,6 @@ deploy/dev/install.sh bench
 cargo build --release --workspace --bins
 trap 'deploy/dev/test-postgres.sh stop --owner $$' EXIT
 eval "export $(deploy/dev/test-postgres.sh start --durable --owner $$)"
-BENCH_DATABASE_URL="$TEST_DURABLE_DATABASE_URL" target/release/bench "$@"
+export BENCH_DATABASE_URL="$TEST_DURABLE_DATABASE_URL"
+target/release/bench proxy "$@"
+target/release/bench streams

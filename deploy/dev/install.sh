@@ -3,7 +3,7 @@
 #
 #   install.sh run     what `make run` needs (the default)
 #   install.sh test    also what `make test` needs
-#   install.sh bench   also what the bench needs
+#   install.sh bench   the same
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -36,7 +36,6 @@ list_missing_packages() {
     need nodejs has node
     need npm has npm
     need redis-server has redis-server
-    [[ $purpose == test ]] && return
     need nginx-light has_in_sbin nginx
     need wrk has wrk
 }

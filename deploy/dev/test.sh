@@ -65,6 +65,7 @@ main() {
     step "migrations and schema.rs" "$DEV/check_migrations.sh"
     step "tests" cargo nextest run --workspace --locked --profile ci
     step "SDK suites" sdk_suites
+    step "load, in push size" "$DEV/load.sh"
     printf '\n== all passed in %d s\n' "$SECONDS"
     printf '%s\n' "${TIMES[@]}"
 }

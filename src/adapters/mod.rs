@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod gateways;
+pub mod redis;
 pub mod settings;
 
 mod answer;

@@ -20,8 +20,9 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 
 /// A chat completion
 ///
-/// OpenAI's request and answer. All fields go on to the model's provider; `provider`, `portkey_provider` and
-/// `portkey_virtual_key` choose one. The answer, or the last chunk of a stream that asked for usage, carries `gateway_usage`.
+/// OpenAI's request and answer. All fields go on to the model's provider. `provider` (a gateway's name, or OpenRouter's
+/// preferences), `portkey_provider` and `portkey_virtual_key` choose who serves; when a gateway fails before the first byte, the
+/// next one that has the model is asked, and after them those that have one of `models`. The answer, or the last chunk of a stream that asked for usage, carries `gateway_usage`.
 #[utoipa::path(tag = "chat", params(CallQuery,
     ("Idempotency-Key" = Option<String>, Header, description = "The same key and body within 24 hours: one call, one charge", max_length = 255),
 ), request_body(

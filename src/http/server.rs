@@ -122,7 +122,8 @@ fn app(
     > + use<>,
 > {
     let settings = &services.settings;
-    let frame = Frame::new(rand::random(), &settings.server.cors_origins, services.readiness.clone());
+    let (origins, readiness) = (&settings.server.cors_origins, services.readiness.clone());
+    let frame = Frame::new(rand::random(), origins, readiness, Some(services.clone()));
     let (app, api) = App::new().into_utoipa_app().openapi(super::openapi::base()).configure(routes::all).split_for_parts();
     app.app_data(services.clone())
         .app_data(web::Data::new(gateways(services)))

@@ -8,7 +8,7 @@ use super::plans::features;
 use super::principal::Principal;
 use crate::startup::Services;
 use actix_web::{get, web};
-use chrono::{DateTime, Datelike, NaiveTime, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tollgate_actors::identity::{PlanLimits, WITHOUT_PLAN};
 use tollgate_domain::Nanos;
@@ -122,8 +122,7 @@ pub async fn plan_usage(services: web::Data<Services>, principal: Principal) -> 
         PlanState::Expired { .. } => ("Expired".to_owned(), WITHOUT_PLAN.into()),
         PlanState::None => ("Trial".to_owned(), WITHOUT_PLAN.into()),
     };
-    let (day, month) = windows(services.clock.now());
-    let usage = plans::usage(&services.store, principal.0.user, day, month).await?;
+    let usage = plans::usage(&services.store, principal.0.user, services.clock.now().date_naive()).await?;
     Ok(web::Json(PlanUsageResponse::of(plan_name, limits, usage)))
 }
 
@@ -145,13 +144,6 @@ pub async fn plan_entitlements(
 
 async fn current(services: &Services, principal: &Principal) -> Result<PlanState, ApiError> {
     Ok(plans::current(&services.store, principal.0.user, services.clock.now()).await?)
-}
-
-/// When the UTC day and the UTC month began.
-fn windows(now: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
-    let today = now.date_naive();
-    let midnight = |day: chrono::NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
-    (midnight(today), midnight(today.with_day(1).unwrap_or(today)))
 }
 
 impl UserPlanResponse {

@@ -1,10 +1,10 @@
-//! The four tiers, and who is on which: the tables `plans` and `user_plans`.
+//! The four tiers, and who is on which: the tables `plans` and `user_plans`; and what users have used of theirs.
 
 use crate::schema::{plans, user_plans, users};
 use crate::{Store, StoreError};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Timestamptz};
+use diesel::sql_types::{BigInt, Date, Timestamptz};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use tollgate_domain::{PlanId, UserId};
@@ -172,24 +172,26 @@ pub struct PlanUsage {
     pub monthly_tokens: i64,
 }
 
-/// What the user has used since the day's and the month's begin.
+/// What the user has used of a UTC day that is not over, and of its month.
+///
+/// Today's calls are counted where they are charged, those of the days before are summed already: at most a day is read
+/// call by call.
 ///
 /// # Errors
 /// As for every statement.
-pub async fn usage(
-    store: &Store,
-    user: UserId,
-    day_start: DateTime<Utc>,
-    month_start: DateTime<Utc>,
-) -> Result<PlanUsage, StoreError> {
+pub async fn usage(store: &Store, user: UserId, today: NaiveDate) -> Result<PlanUsage, StoreError> {
     let mut connection = store.get().await?;
     let sums = diesel::sql_query(
-        "SELECT count(*) FILTER (WHERE created_at >= $2) AS daily_requests,
-            coalesce(sum(prompt_tokens + completion_tokens) FILTER (WHERE created_at >= $2), 0)::bigint AS daily_tokens,
-            count(*) AS monthly_requests, coalesce(sum(prompt_tokens + completion_tokens), 0)::bigint AS monthly_tokens
-        FROM usage_records WHERE user_id = $1 AND created_at >= $3",
+        "SELECT today.requests AS daily_requests, today.tokens AS daily_tokens,
+            today.requests + before.requests AS monthly_requests, today.tokens + before.tokens AS monthly_tokens
+        FROM (SELECT count(*) AS requests, coalesce(sum(prompt_tokens + completion_tokens), 0)::bigint AS tokens
+                FROM usage_records WHERE user_id = $1 AND created_at >= $2) AS today,
+            (SELECT coalesce(sum(requests), 0)::bigint AS requests,
+                coalesce(sum(prompt_tokens + completion_tokens), 0)::bigint AS tokens
+                FROM activity_daily WHERE user_id = $1 AND day >= $3 AND day < $4) AS before",
     );
-    let sums = sums.bind::<BigInt, _>(user.0).bind::<Timestamptz, _>(day_start).bind::<Timestamptz, _>(month_start);
+    let sums = sums.bind::<BigInt, _>(user.0).bind::<Timestamptz, _>(today.and_time(NaiveTime::MIN).and_utc());
+    let sums = sums.bind::<Date, _>(today.with_day(1).unwrap_or(today)).bind::<Date, _>(today);
     Ok(sums.get_result(&mut connection).await?)
 }
 

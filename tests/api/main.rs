@@ -29,6 +29,8 @@ mod errors;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod gateways;
+#[cfg(test)]
 mod generation;
 #[cfg(test)]
 mod house;
@@ -36,6 +38,8 @@ mod house;
 mod identity;
 #[cfg(test)]
 mod key_and_credits;
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod long_lists;
 #[cfg(test)]

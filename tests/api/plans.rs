@@ -175,12 +175,19 @@ async fn a_user_without_any_plan_has_what_a_trial_has() {
     assert_eq!(app.get_as(&user.key, "/user/plan/usage").await.json()["plan_name"], "Trial");
 }
 
-/// A call of so many tokens, settled at that time.
-async fn insert_usage(app: &TestApp, user: i64, at: DateTime<Utc>, prompt: i64, completion: i64) {
+/// A call of so many tokens, settled at that time and not yet summed.
+async fn insert_call(app: &TestApp, user: i64, at: DateTime<Utc>, tokens: i64) {
     let insert = format!(
-        "INSERT INTO usage_records VALUES ('{at}', 0, 0, 0, gen_random_uuid(), {user}, 0, 'm', 'openrouter', {prompt}, {completion},
+        "INSERT INTO usage_records VALUES ('{at}', 0, 0, 0, gen_random_uuid(), {user}, 0, 'm', 'openrouter', {tokens}, 1,
             0, 0, 0, 0, 0, 0, false, false, 'stop')"
     );
+    app.database.connect().await.batch_execute(&insert).await.unwrap();
+}
+
+/// Two calls of a day before, as its sums have them.
+async fn insert_sum(app: &TestApp, user: i64, at: DateTime<Utc>, tokens: i64) {
+    let day = at.date_naive();
+    let insert = format!("INSERT INTO activity_daily VALUES ({user}, '{day}', 1, 'm', 'p', 5, 2, {tokens}, 1, 0)");
     app.database.connect().await.batch_execute(&insert).await.unwrap();
 }
 
@@ -218,17 +225,16 @@ async fn the_windows_begin_at_midnight_and_on_the_first_and_remaining_is_never_n
     app.clock.advance((noon - now).to_std().unwrap());
     let at = |text: &str| noon.date_naive().format(text).to_string().parse::<DateTime<Utc>>().unwrap();
     let month = at("%Y-%m-01T00:00:00Z");
-    for (time, prompt) in [
-        (at("%Y-%m-15T00:00:00Z"), 60_000),
-        (at("%Y-%m-15T11:59:59Z"), 50_000),
-        (at("%Y-%m-14T23:59:59Z"), 300),
-        (month, 20),
-        (month - chrono::TimeDelta::milliseconds(1), 1),
-    ] {
-        insert_usage(&app, user.id, time, prompt, 1).await;
+    for (time, tokens) in [(at("%Y-%m-15T00:00:00Z"), 60_000), (at("%Y-%m-15T11:59:59Z"), 50_000), (at("%Y-%m-14T23:59:59Z"), 7)]
+    {
+        insert_call(&app, user.id, time, tokens).await;
+    }
+    // Today's sum and last month's are not read.
+    for (day, tokens) in [(at("%Y-%m-14T12:00:00Z"), 300), (month, 20), (month - chrono::TimeDelta::days(1), 1), (noon, 4)] {
+        insert_sum(&app, user.id, day, tokens).await;
     }
     let usage = app.get_as(&user.key, "/user/plan/usage").await.json();
-    let counted = json!({"daily_requests": 2, "daily_tokens": 110_002, "monthly_requests": 4, "monthly_tokens": 110_324});
+    let counted = json!({"daily_requests": 2, "daily_tokens": 110_002, "monthly_requests": 6, "monthly_tokens": 110_324});
     // Mutant: `>` for `>=` at the day's begin turns this red.
     assert_eq!(usage["usage"], counted);
     assert_eq!((&usage["remaining"]["daily_tokens"], &usage["at_limit"]["daily_tokens"]), (&json!(0), &json!(true)));

@@ -10,6 +10,7 @@
 
 mod actor;
 mod archive;
+mod charged;
 mod desk;
 mod messages;
 mod names;

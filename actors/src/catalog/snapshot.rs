@@ -1,5 +1,6 @@
 //! The catalogue as everybody reads it: immutable, shared, looked up without allocation.
 
+use super::charged;
 use super::names::Names;
 use super::prices::{self, ReferencePrices};
 use super::text::{ListText, Writer, open_text};
@@ -10,10 +11,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tollgate_domain::{GatewayId, Nanos, PriceLines, PriceList, PricePerMillion};
+use tollgate_domain::{GatewayId, PriceList, PricePerMillion};
 
 /// Numbers the snapshots of this process.
 static VERSIONS: AtomicU64 = AtomicU64::new(1);
+
+/// What is shown of a model at Portkey that OpenRouter has not, or not with a price.
+const NO_PRICING: &str =
+    r#"{"prompt":null,"completion":null,"request":null,"image":null,"web_search":null,"internal_reasoning":null}"#;
 
 /// A model as it is sold: what its gateway says of it, and what is charged.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +47,8 @@ pub struct CatalogEntry {
     pub is_moderated: bool,
     /// Where it stands in its gateway's list.
     pub place: u32,
+    /// The public `pricing` as JSON: OpenRouter's own, or at Portkey that of the same model at OpenRouter.
+    pub(super) pricing: Option<Arc<str>>,
 }
 
 impl CatalogEntry {
@@ -63,6 +70,7 @@ impl CatalogEntry {
             max_completion_tokens: model.max_completion_tokens.filter(|tokens| *tokens > 0),
             is_moderated: model.public.pointer("/top_provider/is_moderated") == Some(&serde_json::Value::Bool(true)),
             place,
+            pricing: public_pricing(model.gateway, &model.public),
             upstream_id: model.upstream_id.as_deref().unwrap_or(&model.id).into(),
             id: model.id.as_str().into(),
         }
@@ -74,18 +82,20 @@ impl CatalogEntry {
         self.provider_slug.as_deref().unwrap_or(self.gateway.as_str())
     }
 
-    /// Appends what is charged as a JSON object of decimal strings: dollars per token, `request` and `image` per piece.
-    pub fn write_charged_pricing(&self, out: &mut String) {
-        let PriceLines { prompt, completion, cache_read, cache_write, reasoning, request, image } = self.charged.base;
-        // Writing to a String can't fail.
-        let _ = write!(out, r#"{{"prompt":"{}","completion":"{}""#, prompt.to_usd_per_token(), completion.to_usd_per_token());
-        let _ = write!(out, r#","request":"{}","image":"{}""#, Nanos(request), Nanos(image));
-        let own = [("internal_reasoning", reasoning), ("input_cache_read", cache_read), ("input_cache_write", cache_write)];
-        for (name, price) in own.into_iter().filter_map(|(name, price)| Some((name, price?))) {
-            let _ = write!(out, r#","{name}":"{}""#, price.to_usd_per_token());
+    /// Appends what depends on other lists than the entry's own, as members of its JSON object.
+    pub(super) fn write_pricing(&self, out: &mut String) {
+        if self.gateway == GatewayId::Portkey {
+            let _ = write!(out, "\"pricing\":{},", self.pricing.as_deref().unwrap_or(NO_PRICING));
         }
-        out.push('}');
+        out.push_str("\"charged_pricing\":");
+        charged::write(&self.charged, out);
     }
+}
+
+/// OpenRouter's, to be shown at Portkey, too (`contract.md` A.1).
+fn public_pricing(gateway: GatewayId, public: &serde_json::Value) -> Option<Arc<str>> {
+    let stated = public.get("pricing").filter(|_| gateway == GatewayId::OpenRouter)?;
+    Some(stated.to_string().into())
 }
 
 /// One gateway's list.
@@ -134,8 +144,15 @@ impl GatewayList {
     /// The list with what each model of unknown price is charged now.
     fn charged_at(&self, reference: &ReferencePrices, default: PricePerMillion) -> Self {
         let charge = |entry: &Arc<CatalogEntry>| {
-            let charged = entry.prices.clone().or_else(|| reference.find(entry)).unwrap_or_else(|| PriceList::flat(default));
-            if charged == entry.charged { Arc::clone(entry) } else { Arc::new(CatalogEntry { charged, ..(**entry).clone() }) }
+            let twin = if entry.prices.is_none() { reference.find(entry) } else { None };
+            let stated = entry.prices.as_ref().or_else(|| twin?.prices.as_ref());
+            let charged = stated.cloned().unwrap_or_else(|| PriceList::flat(default));
+            let pricing = match entry.gateway {
+                GatewayId::Portkey => twin.and_then(|twin| twin.pricing.clone()),
+                _ => entry.pricing.clone(),
+            };
+            let is_as_before = charged == entry.charged && pricing == entry.pricing;
+            if is_as_before { Arc::clone(entry) } else { Arc::new(CatalogEntry { charged, pricing, ..(**entry).clone() }) }
         };
         let entries: Vec<Arc<CatalogEntry>> = self.entries.iter().map(charge).collect();
         let as_before = entries.iter().zip(&self.entries).all(|(new, old)| Arc::ptr_eq(new, old));

@@ -102,7 +102,7 @@ impl ListText {
         text.finish()
     }
 
-    /// The entry's beginning: the gateway's fields, without what is charged.
+    /// The entry's beginning: the gateway's fields, without prices that depend on other lists.
     fn open(&self, place: u32) -> &str {
         let bytes = self.span(place).and_then(|span| self.bytes.get(index(span.start)..index(span.open_end)));
         bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
@@ -134,8 +134,8 @@ impl Writer {
         let start = self.text.len();
         self.text.push_str(open);
         let open_end = self.text.len();
-        self.text.push_str(",\"charged_pricing\":");
-        entry.write_charged_pricing(&mut self.text);
+        self.text.push(',');
+        entry.write_pricing(&mut self.text);
         self.text.push('}');
         let place = |at: usize| u32::try_from(at).ok();
         let (Some(start), Some(open_end), Some(end)) = (place(start), place(open_end), place(self.text.len())) else {
@@ -154,7 +154,7 @@ impl Writer {
     }
 }
 
-/// A model's text up to what is charged: OpenAI's fields first, then the gateway's.
+/// A model's text up to the prices that depend on other lists: OpenAI's fields first, then the gateway's.
 pub(super) fn open_text(model: CatalogModel, owned_by: &str) -> String {
     let mut fields = match model.public {
         Value::Object(fields) => fields,

@@ -8,7 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
 /// The request's JSON body. A missing content type is taken as JSON; another one is 415.
@@ -35,7 +35,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     // serde fills a struct from a list, too, by the order of its fields in our source.
     if bytes.trim_ascii_start().starts_with(b"[") {
-        return Err(no_object());
+        return Err(serde_json::from_slice::<IgnoredAny>(bytes).map_or_else(|error| malformed(&error), |_| no_object()));
     }
     // Tracking the path costs; so only those who erred pay for it.
     serde_json::from_slice(bytes).or_else(|_| parse_with_path(bytes))

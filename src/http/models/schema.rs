@@ -57,6 +57,10 @@ pub struct PublicModel {
 /// What OpenAI's and the web clients' doors show alike.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct ModelFields {
+    /// The same as `id`; not at OpenRouter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub slug: Option<String>,
     #[schema(required)]
     pub canonical_slug: Option<String>,
     #[schema(required)]
@@ -98,6 +102,48 @@ pub struct ChargedPricing {
     pub completion: String,
     pub request: String,
     pub image: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub internal_reasoning: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub input_cache_read: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub input_cache_write: Option<String>,
+    /// Prices for long prompts or hours of the day. Of those whose conditions a call meets, later ones win, line by line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub overrides: Option<Vec<ChargedTier>>,
+}
+
+/// Prices that hold where all of the entry's conditions are met; lines that are missing cost what they do elsewhere.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChargedTier {
+    /// The prompt has more tokens than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub min_prompt_tokens: Option<i64>,
+    /// The call begins at this time of day or later (`HHMM`, UTC), and before `utc_end`; over midnight when that is earlier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "1630")]
+    pub utc_start: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "0030")]
+    pub utc_end: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub prompt: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub completion: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub request: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub image: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub internal_reasoning: Option<String>,

@@ -128,7 +128,7 @@ pub async fn check_stream(app: &TestApp, model: &str, word: &str, expected: Seen
     assert_eq!(settled(app, &user).await, charge_of(expected, &content), "{word}: {content:?}");
 }
 
-fn check_broken(word: &str, events: &Events) {
+pub fn check_broken(word: &str, events: &Events) {
     let error = events.error().unwrap_or_else(|| panic!("{word}: {:?}", events.data.last()));
     assert!(error["message"].is_string() && error["type"].is_string() && error["code"].is_string(), "{word}: {error}");
     assert_eq!(error.as_object().unwrap().get("param"), Some(&Value::Null), "{word}");

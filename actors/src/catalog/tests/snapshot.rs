@@ -4,7 +4,7 @@ use crate::catalog::{CatalogEntry, CatalogSnapshot, GatewayList, Run, runs};
 use crate::ports::CatalogModel;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tollgate_domain::{GatewayId, PriceLines, PriceList, PricePerMillion};
+use tollgate_domain::{DayWindow, GatewayId, PriceLines, PriceList, PriceOverride, PricePerMillion};
 
 const DEFAULT: PricePerMillion = PricePerMillion(20_000_000_000);
 
@@ -22,7 +22,11 @@ fn snapshot(lists: &[GatewayList]) -> CatalogSnapshot {
 
 /// The first gateway's model of that id, as the doors show it.
 fn json_of(snapshot: &CatalogSnapshot, id: &str) -> Value {
-    serde_json::from_slice(&snapshot.text_of(snapshot.find(id).unwrap())).unwrap()
+    shown(snapshot, snapshot.find(id).unwrap())
+}
+
+fn shown(snapshot: &CatalogSnapshot, entry: &CatalogEntry) -> Value {
+    serde_json::from_slice(&snapshot.text_of(entry)).unwrap()
 }
 
 fn with_prices(prices: PriceLines) -> Arc<CatalogEntry> {
@@ -84,7 +88,7 @@ fn what_is_charged_is_shown_line_by_line_beside_the_public_fields() {
         cache_read: Some(PricePerMillion(1_000_000_000)),
         reasoning: Some(PricePerMillion(3_000_000_000)),
         request: 5_000_000,
-        ..flat(2_000_000_000)
+        ..flat(200)
     };
     let shown = json_of(&snapshot(&[openrouter(&[("a/b", Some(prices))])]), "a/b");
     assert_eq!((&shown["id"], &shown["provider_slug"]), (&json!("a/b"), &json!("a")));
@@ -194,6 +198,124 @@ fn a_price_that_openrouter_no_longer_states_falls_back_to_the_default() {
     let charged = |snapshot: &CatalogSnapshot| snapshot.list(GatewayId::Portkey).unwrap().entries[0].charged.base;
     assert_eq!(charged(&priced), flat(7));
     assert_eq!(charged(&priced.with(&openrouter(&[("other", Some(flat(1)))]), DEFAULT)), PriceLines::flat(DEFAULT));
+}
+
+#[test]
+fn portkeys_price_is_looked_for_by_id_then_without_at_and_suffix_then_by_slug() {
+    let reference = |id: &str, slug: &str, cents: i64| {
+        let mut twin = model(GatewayId::OpenRouter, id, Some(flat(cents)));
+        twin.public["canonical_slug"] = json!(slug);
+        twin
+    };
+    let portkey = |id: &str, own: &str| CatalogModel { upstream_id: Some(own.to_owned()), ..model(GatewayId::Portkey, id, None) };
+    let models = vec![portkey("z/GLM", "@x/z/GLM"), portkey("gpt", "@openai/gpt:v2"), portkey("z/glm-0727", "@x/z/glm-0727")];
+    // The first one's slug is the second one's id: ids count first.
+    let openrouter =
+        vec![reference("z/other", "z/glm", 9), reference("z/glm", "z/glm-0727", 7), reference("openai/gpt", "openai/gpt", 3)];
+    let snapshot = snapshot(&[list(GatewayId::Portkey, models), list(GatewayId::OpenRouter, openrouter)]);
+    let charged: Vec<PriceLines> =
+        snapshot.list(GatewayId::Portkey).unwrap().entries.iter().map(|entry| entry.charged.base).collect();
+    assert_eq!(charged, [flat(7), flat(3), flat(7)]);
+}
+
+#[test]
+fn a_model_that_is_renamed_here_is_found_by_both_names() {
+    let own = "@nebius/meta-llama/llama";
+    let renamed = CatalogModel { upstream_id: Some(own.to_owned()), ..model(GatewayId::Portkey, "meta-llama/llama", None) };
+    let snapshot = snapshot(&[list(GatewayId::Portkey, vec![renamed])]);
+    for id in [own, "meta-llama/llama"] {
+        assert_eq!(&*snapshot.find(id).unwrap().upstream_id, own, "{id}");
+    }
+}
+
+#[test]
+fn at_portkey_openrouters_pricing_is_shown_as_long_as_openrouter_has_the_model() {
+    let mut twin = model(GatewayId::OpenRouter, "m", Some(flat(7)));
+    twin.public["pricing"] = json!({"prompt": "0.00000007", "completion": "0.00000007", "image": null});
+    let others = [GatewayId::Portkey, GatewayId::Featherless].map(|gateway| {
+        let mut unpriced = model(gateway, "m", None);
+        if gateway == GatewayId::Featherless {
+            unpriced.public["pricing"] = json!({"prompt": null});
+        }
+        list(gateway, vec![unpriced])
+    });
+    let pricing =
+        |snapshot: &CatalogSnapshot, gateway| shown(snapshot, &snapshot.list(gateway).unwrap().entries[0])["pricing"].clone();
+    let without = snapshot(&others);
+    let nothing = json!({
+        "prompt": null, "completion": null, "request": null, "image": null, "web_search": null, "internal_reasoning": null,
+    });
+    assert_eq!(pricing(&without, GatewayId::Portkey), nothing);
+    let with = without.with(&list(GatewayId::OpenRouter, vec![twin.clone()]), DEFAULT);
+    assert_eq!(pricing(&with, GatewayId::Portkey), twin.public["pricing"]);
+    // Mutant: showing it at every gateway turns this red.
+    assert_eq!(pricing(&with, GatewayId::Featherless), json!({"prompt": null}));
+    let gone = with.with(&openrouter(&[("other", Some(flat(1)))]), DEFAULT);
+    assert_eq!(pricing(&gone, GatewayId::Portkey), nothing);
+}
+
+#[test]
+fn tiers_are_shown_with_what_is_charged() {
+    let long = PriceOverride {
+        min_prompt_tokens: Some(200_000),
+        prompt: Some(PricePerMillion(2_500_000_000)),
+        cache_read: Some(PricePerMillion(625_000_000)),
+        ..PriceOverride::default()
+    };
+    let night = PriceOverride {
+        window: DayWindow::parse("1630", "0030"),
+        completion: Some(PricePerMillion(500_000_000)),
+        request: Some(1_000),
+        ..PriceOverride::default()
+    };
+    let mut tiered = model(GatewayId::OpenRouter, "m", None);
+    tiered.prices = Some(PriceList { base: flat(100), overrides: [long, night].into() });
+    let snapshot = snapshot(&[list(GatewayId::OpenRouter, vec![tiered])]);
+    assert_eq!(
+        json_of(&snapshot, "m")["charged_pricing"],
+        json!({
+            "prompt": "0.000001", "completion": "0.000001", "request": "0", "image": "0",
+            "overrides": [
+                {"min_prompt_tokens": 200_000, "prompt": "0.0000025", "input_cache_read": "0.000000625"},
+                {"utc_start": "1630", "utc_end": "0030", "completion": "0.0000005", "request": "0.000001"},
+            ],
+        })
+    );
+}
+
+#[test]
+fn an_absurd_tier_makes_the_whole_price_unknown() {
+    for absurd in [
+        PriceOverride { completion: Some(PricePerMillion(-1)), ..PriceOverride::default() },
+        PriceOverride { min_prompt_tokens: Some(9), prompt: Some(PricePerMillion(i64::MAX)), ..PriceOverride::default() },
+        PriceOverride { image: Some(-1), ..PriceOverride::default() },
+    ] {
+        let mut tiered = model(GatewayId::OpenRouter, "m", None);
+        tiered.prices = Some(PriceList { base: flat(1), overrides: [absurd].into() });
+        let snapshot = snapshot(&[list(GatewayId::OpenRouter, vec![tiered])]);
+        let entry = snapshot.find("m").unwrap();
+        // Mutant: checking the base alone turns this red.
+        assert!(entry.absurd_price && entry.charged == PriceList::flat(DEFAULT), "{absurd:?}");
+    }
+}
+
+#[test]
+fn a_model_saved_before_there_were_tiers_and_own_ids_is_read() {
+    let old = json!({
+        "id": "a/b", "gateway": "openrouter", "context_length": 8_192, "max_completion_tokens": null, "public": {"id": "a/b"},
+        "prices": {
+            "prompt": 5, "completion": 7, "cache_read": 1, "cache_write": null, "reasoning": null, "request": 0, "image": 0,
+        },
+    });
+    let read: CatalogModel = serde_json::from_value(old.clone()).unwrap();
+    let lines = PriceLines {
+        prompt: PricePerMillion(5),
+        completion: PricePerMillion(7),
+        cache_read: Some(PricePerMillion(1)),
+        ..PriceLines::default()
+    };
+    assert_eq!((&read.prices, &read.upstream_id), (&Some(lines.into()), &None));
+    assert_eq!(serde_json::to_value(&read).unwrap(), old);
 }
 
 #[test]
