@@ -20,7 +20,7 @@ fn fuzz_whatever_a_provider_counts_no_charge_is_negative_or_beyond_its_tokens() 
         let Some(reading) = facts.reading else { return };
         let usage = reading.usage;
         let parts = [usage.prompt, usage.completion, usage.cache_read, usage.cache_write, usage.reasoning];
-        // Mutant: `parts_fit` without the clamping turns this red.
+        // Mutant: `cache_read` that is not cut to the prompt turns what follows red.
         assert!(parts.iter().all(|tokens| (0..=1_000_000_000_000_000).contains(tokens)), "{usage:?}");
         assert!(usage.cache_read + usage.cache_write <= usage.prompt && usage.reasoning <= usage.completion, "{usage:?}");
         let cost = price.cost(&usage);

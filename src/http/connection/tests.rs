@@ -1,6 +1,7 @@
 use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 const PATIENCE: Patience = Patience { head: Duration::from_millis(200), idle: Duration::from_millis(700) };
 
@@ -16,7 +17,7 @@ async fn cut_after(ours: &mut Watched) -> Duration {
     let started = Instant::now();
     let mut buffer = [0; 64];
     loop {
-        match ours.read(&mut buffer).await {
+        match timeout(Duration::from_secs(10), ours.read(&mut buffer)).await.expect("cut in time") {
             Ok(0) => panic!("the client has closed"),
             Ok(_) => {}
             Err(error) => {
@@ -61,7 +62,7 @@ async fn a_request_under_way_is_never_cut() {
     ours.read(&mut [0; 64]).await.unwrap();
     let request = serving(&ours);
     client.write_all(b"its body").await.unwrap();
-    let too_soon = tokio::time::timeout(2 * PATIENCE.idle, cut_after(&mut ours)).await;
+    let too_soon = timeout(2 * PATIENCE.idle, cut_after(&mut ours)).await;
     assert!(too_soon.is_err(), "cut after {too_soon:?}");
     drop(request);
     cut_after(&mut ours).await;
