@@ -13,6 +13,20 @@ const COMPLETION_TOKENS_LEAST: i64 = 256;
 /// Tokens of one image, whatever its bytes: providers scale large ones down, and charge tiles for small ones.
 const IMAGE_TOKENS: std::ops::RangeInclusive<i64> = 1_024..=8_192;
 
+/// What the limits reckon with when the request does not bound its answer (decision 19).
+const COMPLETION_TOKENS_USUAL: i64 = 256;
+/// Bytes for one token where nobody counted (decision 7).
+const BYTES_PER_TOKEN_USUAL: usize = 4;
+
+/// The tokens that a request is admitted with: likely ones, not the worst case, as limits are corrected by the real ones.
+#[must_use]
+pub fn rate_tokens(request: &ChatRequest) -> i64 {
+    let prompt = i64::try_from(request.prompt.bytes.div_ceil(BYTES_PER_TOKEN_USUAL)).unwrap_or(i64::MAX);
+    let images = request.prompt.images.saturating_mul(*IMAGE_TOKENS.start());
+    let completion = request.max_tokens.unwrap_or(COMPLETION_TOKENS_USUAL).saturating_mul(request.choices);
+    prompt.saturating_add(images).saturating_add(completion)
+}
+
 /// The worst case of a request, over all who may serve it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quote {

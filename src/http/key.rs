@@ -7,7 +7,7 @@ use actix_web::{get, web};
 use chrono::{DateTime, Datelike, Days, NaiveDate, Utc};
 use serde::Serialize;
 use tollgate_domain::Nanos;
-use tollgate_store::activity::{self, DaySum};
+use tollgate_store::activity;
 use utoipa::ToSchema;
 
 /// The key that asks
@@ -78,10 +78,10 @@ pub async fn current_key(services: web::Data<Services>, principal: Principal) ->
     let caller = &principal.0;
     let today = services.clock.now().date_naive();
     let (week, month) = (week_of(today), today.with_day(1).unwrap_or(today));
-    let days = activity::daily(&services.store, caller.user, Some(caller.key), week.min(month), today).await?;
+    let sums = activity::sums(&services.store, caller.user, Some(caller.key), week.min(month), today).await?;
     let totals = activity::key_sums(&services.store, caller.user).await?;
     let usage = totals.iter().find(|sum| sum.api_key_id == caller.key.0).map_or(0, |sum| sum.cost);
-    let since = |first: NaiveDate| cost_since(&days, first);
+    let since = |first: NaiveDate| Nanos(sums.since(first).cost);
     Ok(web::Json(KeyResponse {
         data: KeyData {
             label: caller.masked_key.clone(),
@@ -117,10 +117,6 @@ pub async fn current_key(services: web::Data<Services>, principal: Principal) ->
 /// Monday.
 fn week_of(day: NaiveDate) -> NaiveDate {
     day.checked_sub_days(Days::new(day.weekday().num_days_from_monday().into())).unwrap_or(day)
-}
-
-fn cost_since(days: &[DaySum], first: NaiveDate) -> Nanos {
-    Nanos(days.iter().filter(|sum| sum.day >= first).map(|sum| sum.cost).sum())
 }
 
 #[cfg(test)]

@@ -7,11 +7,10 @@ use crate::startup::Services;
 use actix_web::{get, web};
 use chrono::{DateTime, Datelike, Days, NaiveDate, Utc};
 use serde::Serialize;
-use std::collections::BTreeMap;
 use tollgate_actors::identity::RateLimits;
 use tollgate_domain::Nanos;
 use tollgate_store::StoreError;
-use tollgate_store::activity::{self, DaySum, KeySum};
+use tollgate_store::activity::{self, KeySum, Sum, Sums};
 use utoipa::ToSchema;
 
 /// The model that is called most is looked for in these days.
@@ -77,7 +76,7 @@ pub async fn monitor(services: web::Data<Services>, principal: Principal) -> Res
     let (caller, now) = (&principal.0, services.clock.now());
     let today = now.date_naive();
     let first = today.checked_sub_days(Days::new(DAYS)).unwrap_or(today);
-    let days = activity::daily(&services.store, caller.user, Some(caller.key), first, today).await.map_err(failed)?;
+    let sums = activity::sums(&services.store, caller.user, Some(caller.key), first, today).await.map_err(failed)?;
     let totals = activity::key_sums(&services.store, caller.user).await.map_err(failed)?;
     let total = totals.into_iter().find(|sum| sum.api_key_id == caller.key.0);
     let balance = services.actors.ledger.balance(caller.accounts).await.map_err(of_ledger)?;
@@ -87,7 +86,7 @@ pub async fn monitor(services: web::Data<Services>, principal: Principal) -> Res
         user_id: caller.user.0,
         api_key: caller.masked_key.clone(),
         current_credits: balance.credits,
-        usage_metrics: UsageMetrics::of(total.as_ref(), &days, today),
+        usage_metrics: UsageMetrics::of(total.as_ref(), &sums, today),
         rate_limits: RateLimitNumbers::of(&caller.limits),
     }))
 }
@@ -100,28 +99,22 @@ fn failed(error: StoreError) -> ApiError {
 }
 
 impl UsageMetrics {
-    fn of(total: Option<&KeySum>, days: &[DaySum], today: NaiveDate) -> Self {
-        let since = |first: NaiveDate| {
-            days.iter().filter(|sum| sum.day >= first).fold((0, 0, Nanos::ZERO), |(requests, tokens, cost), sum| {
-                (requests + sum.requests, tokens + sum.tokens, cost.saturating_add(Nanos(sum.cost)))
-            })
-        };
-        let (requests_today, tokens_today, cost_today) = since(today);
-        let (requests_this_month, tokens_this_month, cost_this_month) = since(today.with_day(1).unwrap_or(today));
+    fn of(total: Option<&KeySum>, sums: &Sums, today: NaiveDate) -> Self {
+        let (day, month) = (sums.since(today), sums.since(today.with_day(1).unwrap_or(today)));
         let (total_requests, total_tokens) =
             total.map_or((0, 0), |sum| (sum.requests, sum.prompt_tokens.saturating_add(sum.completion_tokens)));
         Self {
             total_requests,
             total_tokens,
             total_cost: Nanos(total.map_or(0, |sum| sum.cost)),
-            requests_today,
-            tokens_today,
-            cost_today,
-            requests_this_month,
-            tokens_this_month,
-            cost_this_month,
+            requests_today: day.requests,
+            tokens_today: day.tokens,
+            cost_today: Nanos(day.cost),
+            requests_this_month: month.requests,
+            tokens_this_month: month.tokens,
+            cost_this_month: Nanos(month.cost),
             average_tokens_per_request: average(total_tokens, total_requests),
-            most_used_model: most_used(days).unwrap_or("No models used").to_owned(),
+            most_used_model: most_used(&sums.models).unwrap_or("No models used").to_owned(),
             last_request_time: total.map(|sum| sum.last_request_at),
         }
     }
@@ -133,12 +126,8 @@ fn average(tokens: i64, requests: i64) -> f64 {
 }
 
 /// Of two models that are called as often, the first by name.
-fn most_used(days: &[DaySum]) -> Option<&str> {
-    let mut models = BTreeMap::<&str, i64>::new();
-    for sum in days {
-        *models.entry(&sum.model).or_default() += sum.requests;
-    }
-    models.into_iter().rev().max_by_key(|(_, requests)| *requests).map(|(model, _)| model)
+fn most_used(models: &[(String, Sum)]) -> Option<&str> {
+    models.iter().rev().max_by_key(|(_, sum)| sum.requests).map(|(model, _)| model.as_str())
 }
 
 impl RateLimitNumbers {

@@ -1,7 +1,7 @@
 //! All routes. Each carries its description: what is listed here is in `/openapi.json`.
 
 use super::{activity, admin, api_keys, balance, chat_completions, credits, docs, environment_usage, generation, health, key};
-use super::{metrics, models, monitor, openapi, plans, register, root, transactions, user_plan};
+use super::{metrics, models, monitor, openapi, plans, rate_limits, register, root, transactions, trial, user_plan};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Registers everything. The router compares a path with one route after the other, so what is asked most stands first.
@@ -10,6 +10,7 @@ pub fn all(config: &mut ServiceConfig<'_>) {
     house(config);
     users(config);
     usage(config);
+    limits(config);
     operator(config);
     catalogue(config);
 }
@@ -54,7 +55,9 @@ fn users(config: &mut ServiceConfig<'_>) {
         .service(plans::find_plan)
         .service(user_plan::user_plan)
         .service(user_plan::plan_usage)
-        .service(user_plan::plan_entitlements);
+        .service(user_plan::plan_entitlements)
+        .service(trial::trial_status)
+        .service(trial::subscription_plans);
 }
 
 /// For those who call: what they did and what it cost.
@@ -69,11 +72,28 @@ fn usage(config: &mut ServiceConfig<'_>) {
         .service(credits::credits)
         .service(monitor::monitor)
         .service(environment_usage::environment_usage)
+        .service(api_keys::api_keys_usage)
         .service(transactions::credit_transactions);
+}
+
+/// For those who call: how much.
+fn limits(config: &mut ServiceConfig<'_>) {
+    config
+        .service(rate_limits::user_limit)
+        .service(rate_limits::user_rate_limits)
+        .service(rate_limits::rate_limit_usage)
+        .service(rate_limits::update_rate_limits)
+        .service(rate_limits::bulk_update_rate_limits);
 }
 
 /// For the operator.
 fn operator(config: &mut ServiceConfig<'_>) {
-    config.service(admin::add_credits).service(admin::set_limit).service(admin::assign_plan);
-    config.service(admin::refresh_models).service(admin::cache_status);
+    config
+        .service(admin::add_credits)
+        .service(admin::set_limit)
+        .service(admin::assign_plan)
+        .service(admin::refresh_models)
+        .service(admin::cache_status)
+        .service(admin::system_rate_limits)
+        .service(admin::list_rate_limit_alerts);
 }

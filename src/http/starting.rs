@@ -29,7 +29,7 @@ impl Starting {
     pub fn serve(listener: &TcpListener, origins: &CorsOrigins) -> io::Result<Self> {
         let origins = origins.clone();
         let server = HttpServer::new(move || {
-            let frame = Frame::new(rand::random(), &origins, Readiness::default());
+            let frame = Frame::new(rand::random(), &origins, Readiness::default(), None);
             App::new()
                 .route("/health", web::get().to(health))
                 .default_service(web::to(not_yet))

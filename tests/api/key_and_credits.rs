@@ -143,4 +143,22 @@ async fn use_is_told_by_environment() {
     of("live", live_cost, 0, 1);
     of("test", test_cost, 12, 2);
     assert_eq!(usage.as_object().unwrap().len(), 2);
+    let body = app.get_as(&user.key, "/user/api-keys/usage").await.json();
+    assert_eq!(
+        (&body["user_id"], &body["total_keys"], &body["audit_logging"]["enabled"]),
+        (&json!(user.id), &json!(3), &json!(true))
+    );
+    let key = body["keys"].as_array().unwrap().iter().find(|key| key["key_name"] == "t1").unwrap();
+    assert_eq!((&key["api_key"], &key["environment_tag"]), (&json!(format!("{}...", &test[..10])), &json!("test")));
+    assert_eq!((&key["total_requests"], &key["requests_today"], &key["max_requests"]), (&json!(1), &json!(1), &json!(7)));
+    for field in ["total_cost", "cost_today"] {
+        assert_eq!(nanos(key[field].as_f64().unwrap()), test_cost, "{field}");
+    }
+    assert_eq!((&key["total_tokens"], &key["tokens_today"]), (&json!(8), &json!(8)));
+    assert!(key["last_request_time"].as_str().unwrap().ends_with('Z'));
+    let unused = body["keys"].as_array().unwrap().iter().find(|key| key["key_name"] == "t2").unwrap();
+    assert_eq!(
+        (&unused["total_requests"], &unused["total_cost"], &unused["last_request_time"]),
+        (&json!(0), &json!(0.0), &Value::Null)
+    );
 }

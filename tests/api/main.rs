@@ -5,6 +5,8 @@
 mod support;
 
 #[cfg(test)]
+mod abuse;
+#[cfg(test)]
 mod activity;
 #[cfg(test)]
 mod admin;
@@ -36,6 +38,9 @@ mod house;
 mod identity;
 #[cfg(test)]
 mod key_and_credits;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
 #[cfg(test)]
 mod long_lists;
 #[cfg(test)]

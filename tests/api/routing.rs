@@ -70,7 +70,7 @@ impl House {
 
     /// Gateway, model and cost of each charged call.
     async fn charged(&self) -> Vec<(String, String, i64)> {
-        let rows = "SELECT gateway, model, cost FROM usage_records ORDER BY id";
+        let rows = "SELECT gateway, model, cost FROM usage_records ORDER BY batch, ordinal";
         let rows = self.app.database.connect().await.query(rows, &[]).await.expect("usage records");
         rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
     }
@@ -119,7 +119,7 @@ async fn what_fails_before_the_first_byte_is_served_by_the_next_gateway_and_char
         ("status:404", ("status", Some(404))),
         ("gzip-unasked", ("malformed", None)),
         ("redirect", ("malformed", None)),
-        // Under status 200, but nothing of it had gone to the client.
+        // Under status 200, and in a stream behind an opening chunk; but nothing of it has gone to the client.
         ("error-in-200:0", ("status", Some(502))),
         ("headers-then-silence", ("timeout", None)),
         ("cut-after:0", ("connection", None)),

@@ -65,8 +65,11 @@ impl PricePerMillion {
 
 /// Decimal text without the digits that are too fine.
 fn parse_shortened(text: &str, scale: u32) -> Result<i64, MoneyError> {
-    let up_to_scale = |point: usize| text.get(..point + 1 + usize::try_from(scale).ok()?);
-    parse_decimal(text.find('.').and_then(up_to_scale).unwrap_or(text), scale)
+    let digits_max = usize::try_from(scale).unwrap_or(usize::MAX);
+    let is_finer = |fraction: &str| fraction.len() > digits_max && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    let point = text.find('.').filter(|point| text.get(point + 1..).is_some_and(is_finer));
+    let shortened = point.and_then(|point| text.get(..point + 1 + digits_max));
+    parse_decimal(shortened.unwrap_or(text), scale)
 }
 
 /// What one model costs. A class of tokens without a line of its own costs what its whole does (cached as prompt,

@@ -11,7 +11,7 @@ use chrono::{Days, NaiveDate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tollgate_domain::Nanos;
-use tollgate_store::activity::{self, DaySum};
+use tollgate_store::activity::{self, Sum, Sums};
 use utoipa::{IntoParams, ToSchema};
 
 const DAYS_DEFAULT: i64 = 30;
@@ -31,7 +31,7 @@ pub struct StatsQuery {
 }
 
 /// What model calls came to. Dollars
-#[derive(Default, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct StatsResponse {
     total_requests: i64,
     total_tokens: i64,
@@ -67,7 +67,7 @@ pub struct DateStats {
 }
 
 /// A part of the calls
-#[derive(Clone, Copy, Default, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct PartStats {
     requests: i64,
     tokens: i64,
@@ -113,8 +113,8 @@ pub async fn api_activity_stats(
 async fn read(services: &Services, principal: &Principal, query: &StatsQuery) -> Result<StatsResponse, ApiError> {
     principal.require("read", RESOURCE)?;
     let (first, last) = span(query, services.clock.now().date_naive())?;
-    let sums = activity::daily(&services.store, principal.0.user, None, first, last).await?;
-    Ok(StatsResponse::of(&sums))
+    let sums = activity::sums(&services.store, principal.0.user, None, first, last).await?;
+    Ok(StatsResponse::of(sums))
 }
 
 /// The first and the last day. Either of them alone goes as far as `days` would, or to today.
@@ -137,32 +137,30 @@ fn span(query: &StatsQuery, today: NaiveDate) -> Result<(NaiveDate, NaiveDate), 
 }
 
 impl StatsResponse {
-    /// `sums` by day, oldest first.
-    fn of(sums: &[DaySum]) -> Self {
-        let mut stats = Self::default();
-        let (mut all, mut days) = (PartStats::default(), BTreeMap::<NaiveDate, PartStats>::new());
-        for sum in sums {
-            all.add(sum);
-            days.entry(sum.day).or_default().add(sum);
-            stats.by_model.entry(sum.model.clone()).or_default().add(sum);
-            stats.by_provider.entry(sum.provider.clone()).or_default().add(sum);
-        }
-        let daily = |(date, sum): (&NaiveDate, &PartStats)| DayStats {
+    fn of(sums: Sums) -> Self {
+        let total = PartStats::from(sums.days.iter().map(|(_, sum)| *sum).sum::<Sum>());
+        let by_name = |parts: Vec<(String, Sum)>| parts.into_iter().map(|(name, sum)| (name, sum.into())).collect();
+        let day = |(date, sum): &(NaiveDate, Sum)| DayStats {
             date: *date,
-            spend: sum.cost,
+            spend: Nanos(sum.cost),
             tokens: sum.tokens,
             requests: sum.requests,
         };
-        stats.daily_stats = days.iter().map(daily).collect();
-        stats.by_date = days.into_iter().map(|(date, sum)| DateStats { date, sum }).collect();
-        Self { total_requests: all.requests, total_tokens: all.tokens, total_spend: all.cost, total_cost: all.cost, ..stats }
+        Self {
+            total_requests: total.requests,
+            total_tokens: total.tokens,
+            total_spend: total.cost,
+            total_cost: total.cost,
+            daily_stats: sums.days.iter().map(day).collect(),
+            by_date: sums.days.into_iter().map(|(date, sum)| DateStats { date, sum: sum.into() }).collect(),
+            by_model: by_name(sums.models),
+            by_provider: by_name(sums.providers),
+        }
     }
 }
 
-impl PartStats {
-    fn add(&mut self, sum: &DaySum) {
-        self.requests += sum.requests;
-        self.tokens += sum.tokens;
-        self.cost = self.cost.saturating_add(Nanos(sum.cost));
+impl From<Sum> for PartStats {
+    fn from(sum: Sum) -> Self {
+        Self { requests: sum.requests, tokens: sum.tokens, cost: Nanos(sum.cost) }
     }
 }

@@ -126,7 +126,7 @@ impl ApiKey {
 }
 
 /// In hundredths of a percent, so that no float decides.
-fn percentage(used: i64, most: i64) -> f64 {
+pub(super) fn percentage(used: i64, most: i64) -> f64 {
     let hundredths = used.max(0).saturating_mul(10_000).checked_div(most).unwrap_or(0).min(10_000);
     i32::try_from(hundredths).map_or(100.0, |hundredths| f64::from(hundredths) / 100.0)
 }

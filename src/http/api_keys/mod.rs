@@ -3,10 +3,12 @@
 mod create;
 mod delete;
 mod list;
+mod usage;
 
 pub use create::{__path_create_api_key, create_api_key};
 pub use delete::{__path_delete_api_key, delete_api_key};
 pub use list::{__path_list_api_keys, list_api_keys};
+pub use usage::{__path_api_keys_usage, api_keys_usage};
 
 /// What the scopes call these doors.
 const RESOURCE: &str = "api_keys";

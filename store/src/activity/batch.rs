@@ -81,15 +81,18 @@ impl Sum {
 type DayKey<'a> = (i64, NaiveDate, i64, &'a str, &'a str);
 
 /// Both in the order in which their rows are to be locked.
-type Sums<'a> = (Vec<(DayKey<'a>, Sum)>, Vec<((i64, i64), Sum)>);
+type Sums<'a> = (Vec<(DayKey<'a>, Sum)>, Vec<(i64, KeySum)>);
+
+/// A key's user, and what its rows add up to.
+type KeySum = (i64, Sum);
 
 fn sums(rows: &[ActivityRow]) -> Sums<'_> {
-    let (mut days, mut keys) = (BTreeMap::<DayKey<'_>, Sum>::new(), BTreeMap::<(i64, i64), Sum>::new());
+    let (mut days, mut keys) = (BTreeMap::<DayKey<'_>, Sum>::new(), BTreeMap::<i64, KeySum>::new());
     for row in rows {
         let key = row.call.map_or(0, |call| call.key.0);
         days.entry((row.user.0, row.at.date_naive(), key, &row.model, &row.provider)).or_default().add(row);
         if row.call.is_some() {
-            keys.entry((key, row.user.0)).or_default().add(row);
+            keys.entry(key).or_insert((row.user.0, Sum::default())).1.add(row);
         }
     }
     (days.into_iter().collect(), keys.into_iter().collect())
@@ -116,13 +119,13 @@ fn lay_out(id: Uuid, at: DateTime<Utc>, rows: &[ActivityRow]) -> BatchInsert<'_>
         day_prompt: column(&days, |(_, sum)| sum.prompt),
         day_completion: column(&days, |(_, sum)| sum.completion),
         day_cost: column(&days, |(_, sum)| sum.cost),
-        key_key: column(&keys, |((key, _), _)| *key),
-        key_user: column(&keys, |((_, user), _)| *user),
-        key_requests: column(&keys, |(_, sum)| sum.requests),
-        key_prompt: column(&keys, |(_, sum)| sum.prompt),
-        key_completion: column(&keys, |(_, sum)| sum.completion),
-        key_cost: column(&keys, |(_, sum)| sum.cost),
-        key_last: column(&keys, |(_, sum)| sum.last),
+        key_key: column(&keys, |(key, _)| *key),
+        key_user: column(&keys, |(_, (user, _))| *user),
+        key_requests: column(&keys, |(_, (_, sum))| sum.requests),
+        key_prompt: column(&keys, |(_, (_, sum))| sum.prompt),
+        key_completion: column(&keys, |(_, (_, sum))| sum.completion),
+        key_cost: column(&keys, |(_, (_, sum))| sum.cost),
+        key_last: column(&keys, |(_, (_, sum))| sum.last),
         lifetime: PhantomData,
     }
 }

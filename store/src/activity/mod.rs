@@ -12,7 +12,7 @@ mod sums;
 pub use batch::insert_batch;
 pub use log::{LogEntry, LogFilter, LogPosition, days, page, page_before};
 pub use retention::{forget_batches, forget_rows};
-pub use sums::{DaySum, KeySum, daily, key_sums};
+pub use sums::{KeyDay, KeySum, Sum, Sums, key_days, key_sums, sums};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

@@ -8,15 +8,64 @@ use diesel::sql_types::{BigInt, Date, Nullable, Text};
 use diesel_async::RunQueryDsl;
 use tollgate_domain::{KeyId, UserId};
 
-/// The calls of one UTC day with one model. `cost` in nano-dollars.
+/// What calls came to. `cost` in nano-dollars.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    pub requests: i64,
+    pub tokens: i64,
+    pub cost: i64,
+}
+
+impl std::iter::Sum for Sum {
+    fn sum<I: Iterator<Item = Self>>(sums: I) -> Self {
+        sums.fold(Self::default(), |a, b| Self {
+            requests: a.requests.saturating_add(b.requests),
+            tokens: a.tokens.saturating_add(b.tokens),
+            cost: a.cost.saturating_add(b.cost),
+        })
+    }
+}
+
+/// The same calls, summed in three ways.
+#[derive(Clone, Debug, Default)]
+pub struct Sums {
+    /// UTC days with calls, oldest first.
+    pub days: Vec<(NaiveDate, Sum)>,
+    /// By name.
+    pub models: Vec<(String, Sum)>,
+    pub providers: Vec<(String, Sum)>,
+}
+
+impl Sums {
+    /// Of that day and those after it.
+    #[must_use]
+    pub fn since(&self, first: NaiveDate) -> Sum {
+        self.days.iter().filter(|(day, _)| *day >= first).map(|(_, sum)| *sum).sum()
+    }
+}
+
+/// A sum of one of the three ways: by what is not NULL.
+#[derive(QueryableByName)]
+struct Part {
+    #[diesel(sql_type = Nullable<Date>)]
+    day: Option<NaiveDate>,
+    #[diesel(sql_type = Nullable<Text>)]
+    model: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    provider: Option<String>,
+    #[diesel(sql_type = BigInt)]
+    requests: i64,
+    #[diesel(sql_type = BigInt)]
+    tokens: i64,
+    #[diesel(sql_type = BigInt)]
+    cost: i64,
+}
+
+/// A key's calls of one UTC day. `cost` in nano-dollars.
 #[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
-pub struct DaySum {
-    #[diesel(sql_type = Date)]
-    pub day: NaiveDate,
-    #[diesel(sql_type = Text)]
-    pub model: String,
-    #[diesel(sql_type = Text)]
-    pub provider: String,
+pub struct KeyDay {
+    #[diesel(sql_type = BigInt)]
+    pub api_key_id: i64,
     #[diesel(sql_type = BigInt)]
     pub requests: i64,
     #[diesel(sql_type = BigInt)]
@@ -37,30 +86,39 @@ pub struct KeySum {
     pub last_request_at: DateTime<Utc>,
 }
 
-/// A user's calls by day, model and provider, from the first day to the last, both included; of one key only if it is given.
+/// A user's calls from the first UTC day to the last, both included; of one key only if it is given.
 ///
 /// # Errors
 /// As for every statement.
-pub async fn daily(
+pub async fn sums(
     store: &Store,
     user: UserId,
     key: Option<KeyId>,
     first: NaiveDate,
     last: NaiveDate,
-) -> Result<Vec<DaySum>, StoreError> {
+) -> Result<Sums, StoreError> {
     let mut connection = store.get().await?;
-    let sums = diesel::sql_query(
+    let parts: Vec<Part> = diesel::sql_query(
         "SELECT day, model, provider, sum(requests)::bigint AS requests,
              sum(prompt_tokens + completion_tokens)::bigint AS tokens, sum(cost)::bigint AS cost
          FROM activity_daily
-         WHERE user_id = $1 AND day BETWEEN $2 AND $3 AND ($4 IS NULL OR api_key_id = $4)
-         GROUP BY day, model, provider HAVING sum(requests) > 0 ORDER BY day, model, provider",
+         WHERE user_id = $1 AND day BETWEEN $2 AND $3 AND ($4 IS NULL OR api_key_id = $4) AND requests > 0
+         GROUP BY GROUPING SETS (day, model, provider) ORDER BY day, model, provider",
     )
     .bind::<BigInt, _>(user.0)
     .bind::<Date, _>(first)
     .bind::<Date, _>(last)
-    .bind::<Nullable<BigInt>, _>(key.map(|key| key.0));
-    Ok(sums.load(&mut connection).await?)
+    .bind::<Nullable<BigInt>, _>(key.map(|key| key.0))
+    .load(&mut connection)
+    .await?;
+    let mut sums = Sums::default();
+    for Part { day, model, provider, requests, tokens, cost } in parts {
+        let sum = Sum { requests, tokens, cost };
+        sums.days.extend(day.map(|day| (day, sum)));
+        sums.models.extend(model.map(|model| (model, sum)));
+        sums.providers.extend(provider.map(|provider| (provider, sum)));
+    }
+    Ok(sums)
 }
 
 /// What each of the user's keys has used in all; a key that made no call is left out.
@@ -71,4 +129,18 @@ pub async fn key_sums(store: &Store, user: UserId) -> Result<Vec<KeySum>, StoreE
     let mut connection = store.get().await?;
     let sums = activity_totals::table.filter(activity_totals::user_id.eq(user.0)).select(KeySum::as_select());
     Ok(sums.load(&mut connection).await?)
+}
+
+/// What each of the user's keys has used on that UTC day; a key that made no call is left out.
+///
+/// # Errors
+/// As for every statement.
+pub async fn key_days(store: &Store, user: UserId, day: NaiveDate) -> Result<Vec<KeyDay>, StoreError> {
+    let mut connection = store.get().await?;
+    let sums = diesel::sql_query(
+        "SELECT api_key_id, sum(requests)::bigint AS requests, sum(prompt_tokens + completion_tokens)::bigint AS tokens,
+             sum(cost)::bigint AS cost
+         FROM activity_daily WHERE user_id = $1 AND day = $2 GROUP BY api_key_id",
+    );
+    Ok(sums.bind::<BigInt, _>(user.0).bind::<Date, _>(day).load(&mut connection).await?)
 }

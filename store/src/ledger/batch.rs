@@ -1,50 +1,15 @@
 //! The batch statement's binds.
-//!
-//! A query of its own kind rather than `sql_query`, because diesel prepares that one anew each time; this one is
-//! planned once for a connection.
 
 use super::chain::Link;
 use super::rows::{Batch, ChainHead};
+use crate::statement::statement;
 use chrono::{DateTime, Utc};
-use diesel::pg::Pg;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::result::QueryResult;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-const SQL: &str = include_str!("batch.sql");
-
-macro_rules! batch_write {
-    ($($field:ident: $rust:ty => $sql:ty,)*) => {
-        /// The statement with its columns; the fields stand in the order of the `?` in `batch.sql`.
-        #[derive(Debug)]
-        pub struct BatchWrite<'a> {
-            $($field: $rust,)*
-            lifetime: std::marker::PhantomData<&'a ()>,
-        }
-
-        impl QueryId for BatchWrite<'_> {
-            type QueryId = BatchWrite<'static>;
-            const HAS_STATIC_QUERY_ID: bool = true;
-        }
-
-        impl QueryFragment<Pg> for BatchWrite<'_> {
-            fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-                let statement = SQL.split_once("WITH ").map_or(SQL, |(_, statement)| statement);
-                let mut pieces = statement.split('?');
-                out.push_sql("WITH ");
-                $(
-                    out.push_sql(pieces.next().unwrap_or_default());
-                    out.push_bind_param::<$sql, _>(&self.$field)?;
-                )*
-                out.push_sql(pieces.next().unwrap_or_default());
-                Ok(())
-            }
-        }
-    };
-}
-
-batch_write! {
+statement! {
+    /// The statement with its columns.
+    BatchWrite of include_str!("batch.sql");
     slot: i32 => Integer,
     number: i64 => BigInt,
     at: DateTime<Utc> => Timestamptz,

@@ -80,6 +80,61 @@ async fn a_sign_in_is_in_the_log_and_in_no_statistics() {
     assert_eq!(ok(&app, &user, &format!("{LOG}?model=session")).await["total"], 0);
 }
 
+#[actix_web::test]
+async fn the_log_shows_actions_of_every_kind() {
+    let app = support::app().await;
+    let user = app.register_user().await;
+    log_of(&app, &user, 1).await;
+    let event = |action, details: Value| ActivityRow::event(UserId(user.id), action, details.to_string(), Utc::now());
+    insert(&app, &[event("session_created", json!({"session_id": 3})), event("message_sent", json!({"tokens_used": 4}))]).await;
+    // As an older server has left it, or another program.
+    let foreign =
+        "INSERT INTO activity (user_id, action, details) VALUES ($1, 'session_deleted', '{\"cost\": \"0.5\", \"speed\": null}')";
+    app.database.connect().await.execute(foreign, &[&user.id]).await.unwrap();
+    let log = ok(&app, &user, &format!("{LOG}?model=session")).await;
+    assert_eq!(log["total"], 2);
+    for (row, action) in log["logs"].as_array().unwrap().iter().zip(["message_sent", "session_created"]) {
+        assert_eq!((&row["action"], &row["finish_reason"], &row["app"]), (&json!(action), &json!(action), &json!("Chat")));
+        assert_eq!((&row["model"], &row["provider"], &row["cost"]), (&json!("session"), &json!("Chat History"), &json!(0.0)));
+    }
+    assert_eq!((&log["logs"][0]["tokens"], &log["logs"][1]["details"]["session_id"]), (&json!(4), &json!(3)));
+    let row = ok(&app, &user, &format!("{LOG}?limit=1")).await["logs"][0].clone();
+    assert_eq!((&row["model"], &row["cost"], &row["speed"]), (&json!("session"), &json!(0.5), &json!(0.0)));
+    assert_eq!(ok(&app, &user, STATS).await["total_requests"], 0);
+}
+
+/// Two servers, or more, write the same users' sums at once, each batch in an order of its own.
+#[actix_web::test]
+async fn batches_of_many_servers_about_the_same_users_are_summed_once_and_do_not_deadlock() {
+    let app = support::app().await;
+    let now = Utc::now();
+    let server = async |server: i64| {
+        for batch in 0..12 {
+            let mut rows: Vec<_> = (0..300)
+                .map(|n| {
+                    let mut row =
+                        row(&TestUser { id: n % 60 + 1_000, key: String::new(), username: String::new() }, now, "m", "Other", 1);
+                    row.call.as_mut().unwrap().key = KeyId(n % 60 + 1_000);
+                    row
+                })
+                .collect();
+            rows.rotate_left(usize::try_from(server * 37 + batch * 11).unwrap());
+            let id = Uuid::now_v7();
+            for _ in 0..2 {
+                insert_batch(&app.services.store, id, now, &rows).await.expect("no deadlock");
+            }
+        }
+    };
+    futures_util::future::join_all((0..4).map(server)).await;
+    for table in [
+        "(SELECT sum(requests), sum(cost) FROM activity_daily) s (n, c)",
+        "(SELECT sum(requests), sum(cost) FROM activity_totals) s (n, c)",
+        "(SELECT count(*), count(*) FROM activity WHERE action = 'chat_completion') s (n, c)",
+    ] {
+        assert_eq!(app.database.number(&format!("SELECT n::bigint FROM {table} WHERE n = c")).await, 4 * 12 * 300, "{table}");
+    }
+}
+
 /// Every number that a client calls `.toFixed` on is exactly the ledger's.
 #[actix_web::test]
 async fn over_random_calls_the_log_and_the_statistics_say_what_the_ledger_says() {

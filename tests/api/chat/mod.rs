@@ -2,12 +2,13 @@
 
 mod bad_input;
 mod clients_gone;
+pub(crate) mod fault_table;
 mod holds;
 mod idempotency;
 mod plain;
 mod records;
 mod stream;
-pub(crate) mod upstream_faults;
+mod upstream_faults;
 
 use crate::support::{Reply, TestApp, TestUser, eventually};
 use reqwest::{Method, RequestBuilder};

@@ -2,7 +2,7 @@
 //! stays open.
 
 use super::*;
-use crate::chat::upstream_faults::{Seen, TABLE, check_broken};
+use crate::chat::fault_table::{Seen, TABLE, check_broken};
 use crate::chat::{ask, read_events, request, settled};
 use crate::support::TestUser;
 use futures_util::{FutureExt, StreamExt};

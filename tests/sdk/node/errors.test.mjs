@@ -77,11 +77,11 @@ test("the SDK waits as long as it is told, and not at all for what waiting canno
 
 test("a time-out is the SDK's own, and the call is finished and charged", async () => {
   const { user, client } = await newClient();
-  const slow = request({ model: "sim/token-delay-20", max_tokens: 50 });
+  const slow = request({ model: "sim/token-delay-20", max_tokens: 150 });
   await assert.rejects(client.chat.completions.create(slow, { timeout: 300 }), OpenAI.APIConnectionTimeoutError);
   assert.equal((await user.balance()).credits, 10);
   await until(async () => (await user.balance()).held === 0, 10_000);
-  assert.equal((await user.balance()).credits, 10 - 0.000_102);
+  assert.equal((await user.balance()).credits, 10 - 0.000_302);
 });
 
 test("a stream that breaks throws an APIError after what was said", async () => {

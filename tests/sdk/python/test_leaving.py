@@ -26,12 +26,12 @@ def settled(user, limit_s):
 def test_a_time_out_is_the_sdk_s_own_and_the_call_is_finished_and_charged(connect, user):
     client = connect(user.key, timeout=TIMEOUT_S)
     with pytest.raises(openai.APITimeoutError):
-        client.chat.completions.create(**request(model=SLOW, max_tokens=60))
+        client.chat.completions.create(**request(model=SLOW, max_tokens=150))
     assert user.balance()["held"] > 0
     prompt, completion = price(SLOW)
     assert user.credits() == 10
     # A plain call is not stopped: nobody knows what the provider has done of it.
-    assert settled(user, 10) == 10 - 2 * prompt - 60 * completion
+    assert settled(user, 10) == 10 - 2 * prompt - 150 * completion
 
 
 def test_a_stream_that_stalls_runs_into_the_client_s_time_out_and_is_charged_for_what_came(connect, user):
