@@ -212,7 +212,10 @@ async fn another_gateways_list_and_errors_are_spoken_on_demand_and_until_the_res
     assert_eq!(control(&provider, &json!({"list_format": "aiml"})).await, 200);
     // A provider's name before the word is as good as none.
     let refused = post(&provider, &hello("@sim/sim/status-400")).await;
-    assert_eq!((refused.status().as_u16(), &refused.headers()["content-type"]), (400, &"application/problem+json".parse().unwrap()));
+    assert_eq!(
+        (refused.status().as_u16(), &refused.headers()["content-type"]),
+        (400, &"application/problem+json".parse().unwrap())
+    );
     let problem: Value = refused.json().await.unwrap();
     assert_eq!(problem["detail"], "The stand-in was told to answer 400");
     assert_eq!(control(&provider, &json!({"list_format": "nobody"})).await, 400);
