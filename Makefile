@@ -1,4 +1,4 @@
-.PHONY: help run test bench
+.PHONY: help run test bench chaos
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -13,3 +13,7 @@ test: ## Everything that CI checks
 
 bench: ## What a paid completion costs beside a bare nginx; writes bench/results/
 	deploy/dev/bench.sh
+
+chaos: ## The promises in their long sizes, within CHAOS_MINUTES (60); writes bench/results/chaos.json
+	deploy/dev/install.sh test
+	ulimit -n 16384; deploy/dev/chaos.py

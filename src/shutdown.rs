@@ -1,13 +1,15 @@
 //! Who stops before whom.
 //!
-//! Readiness goes, nothing new is accepted, running answers end (`DRAIN_TIMEOUT`); then the actors, those who ask before
-//! those who answer; then their threads, the pool, the I/O runtime. Each has a limit: the end comes in any case.
+//! Readiness goes, nothing new is accepted, running calls end (`DRAIN_TIMEOUT`), also those whose client has left; then the HTTP
+//! workers, on whose threads the calls ran; then the actors, those who ask before those who answer; then their threads, the pool,
+//! the I/O runtime. Each has a limit: the end comes in any case.
 
 use crate::startup::Parts;
+use std::net::{Shutdown, TcpListener};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// For tasks that outlive their request (a settle whose client has left) once all answers are out.
+/// For tasks that began while the workers ended.
 const TASKS_LIMIT: Duration = Duration::from_secs(10);
 /// For each actor to write down what it holds.
 const ACTORS_LIMIT: Duration = Duration::from_secs(10);
@@ -25,11 +27,17 @@ pub enum Drained {
 
 /// Stops everything in order. The server must be polled meanwhile.
 pub(crate) async fn drain(parts: Parts) -> Drained {
-    let Parts { server, services, arbiters, io, .. } = parts;
+    let Parts { server, listener, services, arbiters, io, .. } = parts;
+    // From now on each connection ends with its answer: then there is an end to what begins.
     services.readiness.set(false);
     tracing::info!("draining");
+    server.pause().await;
+    refuse_connections(listener);
+    // Before the workers: a worker ends with its last connection, and with it the calls whose clients have left (decision 8).
+    // Mutant: stopping the server first turns `a_plain_call_whose_client_has_left_is_finished_and_charged_at_sigterm` red.
+    let calls = services.tasks.drain(services.settings.timeouts.drain).await;
     // Closes idle connections, and each other one after its answer.
-    server.stop(true).await;
+    server.stop(calls.abandoned == 0).await;
     let tasks = services.tasks.drain(TASKS_LIMIT).await;
     if tasks.abandoned > 0 {
         tracing::warn!(tasks = tasks.abandoned, "tasks were cut off");
@@ -43,6 +51,13 @@ pub(crate) async fn drain(parts: Parts) -> Drained {
     let ended = io.stop(THREADS_LIMIT).await;
     tracing::info!("stopped");
     if tasks.abandoned == 0 && actors && threads && ended { Drained::Clean } else { Drained::CutOff }
+}
+
+/// A paused server leaves who connects waiting; they are better refused, so that they go to another replica.
+fn refuse_connections(listener: TcpListener) {
+    if let Err(error) = socket2::SockRef::from(&listener).shutdown(Shutdown::Both) {
+        tracing::debug!(%error, "the listener does not close before the server does");
+    }
 }
 
 /// SIGTERM and SIGINT of this process.

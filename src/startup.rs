@@ -1,8 +1,10 @@
 //! The composition root: what is wired to what.
 
-use crate::adapters::Gateways;
+use crate::adapters::redis::RedisCounters;
+use crate::adapters::{AdapterError, Gateways};
 use crate::config::Settings;
 use crate::http::health::HealthBoard;
+use crate::http::models::Shelf;
 use crate::http::starting::Starting;
 use crate::http::{metrics, server};
 use crate::io::IoRuntime;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tollgate_actors::limiter::SharedCounters;
 use tollgate_actors::ports::Clock;
 use tollgate_actors::runtime::{Arbiters, InFlight, Supervision};
 use tollgate_actors::{Actors, ActorsDeps};
@@ -43,6 +46,8 @@ pub struct Services {
     pub tasks: InFlight,
     pub readiness: Readiness,
     pub health: HealthBoard,
+    /// What the catalogue's doors work out once for all workers.
+    pub models: Shelf,
 }
 
 /// Does this replica want requests?
@@ -69,6 +74,8 @@ pub struct Application {
 /// What is to be stopped, in [`shutdown`]'s order.
 pub(crate) struct Parts {
     pub server: ServerHandle,
+    /// The server's own socket.
+    pub listener: TcpListener,
     pub services: web::Data<Services>,
     pub arbiters: Arbiters,
     pub io: IoRuntime,
@@ -106,10 +113,12 @@ impl Application {
         };
         let settings = Arc::new(settings);
         let gateways = Gateways::build(&settings.adapter_gateways(), settings.adapter_timeouts(), &deps.clock)?;
+        let shared_counters = shared_counters(&settings, &io).await?;
         let actors_deps = ActorsDeps {
             store: store.clone(),
             clock: Arc::clone(&deps.clock),
             gateways: gateways.all().to_vec(),
+            shared_counters,
             rng: rand::make_rng(),
         };
         let options = settings.actors_options(instance_name(address))?;
@@ -124,9 +133,10 @@ impl Application {
             tasks: InFlight::default(),
             readiness: Readiness::default(),
             health: HealthBoard::default(),
+            models: Shelf::default(),
         });
-        let server = server::serve(listener, &services)?;
-        let parts = Parts { server: server.handle(), services, arbiters, io, lost };
+        let server = server::serve(listener.try_clone()?, &services)?;
+        let parts = Parts { server: server.handle(), listener, services, arbiters, io, lost };
         Ok(Self { address, server, parts })
     }
 
@@ -155,6 +165,20 @@ impl Application {
         let drained = shutdown::drain(parts).await;
         failure.map_or(Ok(drained), Err)
     }
+}
+
+/// Redis, if there is one; driven by the I/O runtime. One that is away stops no start.
+async fn shared_counters(settings: &Settings, io: &IoRuntime) -> anyhow::Result<Option<Arc<dyn SharedCounters>>> {
+    let Some(url) = settings.limits.redis_url.clone() else { return Ok(None) };
+    let connecting = io.handle().spawn(async move {
+        let counters = RedisCounters::new(&url)?;
+        if let Err(error) = counters.warm().await {
+            tracing::warn!(%error, "Redis is away: each replica decides on limits by itself until it is back");
+        }
+        Ok::<_, AdapterError>(counters)
+    });
+    let counters: Arc<dyn SharedCounters> = Arc::new(connecting.await.context("connecting to Redis was cut off")??);
+    Ok(Some(counters))
 }
 
 /// The same after a restart, another one for every replica: the machine and the served address.

@@ -7,6 +7,7 @@ use tollgate_actors::ActorsOptions;
 use tollgate_actors::catalog::CatalogOptions;
 use tollgate_actors::identity::keys::Peppers;
 use tollgate_actors::identity::{IdentityOptions, RateLimits, TrialTerms};
+use tollgate_actors::limiter::LimiterOptions;
 use tollgate_actors::upkeep::Retention;
 use tollgate_actors::upstreams::UpstreamOptions;
 
@@ -42,6 +43,11 @@ impl Settings {
     pub fn actors_options(&self, instance: String) -> anyhow::Result<ActorsOptions> {
         Ok(ActorsOptions {
             identity: self.identity_options()?,
+            limiter: LimiterOptions {
+                defaults: rate_limits(&self.limits.rates),
+                address_per_minute: self.limits.address_per_minute,
+                plans_limit: self.limits.plans,
+            },
             catalog: CatalogOptions::new(self.money.default_price),
             upstreams: self.upstream_options(),
             retention: self.retention(),

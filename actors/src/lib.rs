@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod identity;
 pub mod journal;
 pub mod ledger;
+pub mod limiter;
 pub mod ports;
 pub mod runtime;
 pub mod upkeep;
@@ -16,6 +17,7 @@ use crate::attempts::Attempts;
 use crate::catalog::{Catalog, CatalogDeps, CatalogOptions};
 use crate::identity::{Identity, IdentityDeps, IdentityOptions};
 use crate::ledger::{BATCH_MAX, Ledger, LedgerActor, LedgerOptions, LedgerService};
+use crate::limiter::{Limiter, LimiterDeps, LimiterOptions, SharedCounters};
 use crate::ports::{Clock, ModelGateway};
 use crate::runtime::{Arbiters, AskError, Handle, Supervision};
 use crate::upkeep::{Retention, UpkeepActor, UpkeepDeps};
@@ -34,6 +36,7 @@ const LEDGER_READY_LIMIT: Duration = Duration::from_secs(30);
 pub struct Actors {
     pub ledger: Ledger,
     pub identity: Identity,
+    pub limiter: Limiter,
     pub catalog: Catalog,
     pub activity: Activity,
     pub attempts: Attempts,
@@ -49,12 +52,15 @@ pub struct ActorsDeps {
     pub clock: Arc<dyn Clock>,
     /// Those that are on, for the catalogue.
     pub gateways: Vec<Arc<dyn ModelGateway>>,
+    /// Where replicas decide on limits together, if there is such a place.
+    pub shared_counters: Option<Arc<dyn SharedCounters>>,
     pub rng: rand::rngs::StdRng,
 }
 
 /// The actors' settings.
 pub struct ActorsOptions {
     pub identity: IdentityOptions,
+    pub limiter: LimiterOptions,
     pub catalog: CatalogOptions,
     pub upstreams: UpstreamOptions,
     pub retention: Retention,
@@ -75,8 +81,9 @@ impl Actors {
         deps: ActorsDeps,
         options: ActorsOptions,
     ) -> std::io::Result<Self> {
-        let ActorsDeps { store, clock, gateways, rng } = deps;
-        let ActorsOptions { identity, catalog, upstreams, retention, instance, data_dir } = options;
+        let ActorsDeps { store, clock, gateways, shared_counters, mut rng } = deps;
+        let run = uuid::Builder::from_random_bytes(rand::RngExt::random(&mut rng)).into_uuid();
+        let ActorsOptions { identity, limiter, catalog, upstreams, retention, instance, data_dir } = options;
         let activity_deps = ActivityDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io: store.io().clone() };
         let activity = activity::start(&arbiters.slow, supervision, activity_deps, &data_dir)?;
         let ActivityService { activity, actor: activity_face } = activity;
@@ -93,10 +100,14 @@ impl Actors {
         let upkeep_deps = UpkeepDeps { store: store.clone(), clock: Arc::clone(&clock), retention };
         let upkeep = upkeep::start(&arbiters.slow, supervision, upkeep_deps);
         let io = store.io().clone();
+        let limiter_deps =
+            LimiterDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io, run, shared: shared_counters };
+        let limiter = limiter::start(&arbiters.hot, supervision, limiter, limiter_deps);
+        let io = store.io().clone();
         let catalog_deps = CatalogDeps { gateways, archive: Arc::new(store), clock, io };
         let catalog = catalog::start(&arbiters.hot, supervision, catalog_deps, catalog);
         let upstreams = Upstreams::new(upstreams, Instant::now());
-        Ok(Self { ledger, identity, catalog, activity, attempts, upstreams, activity_face, ledger_face: actor, upkeep })
+        Ok(Self { ledger, identity, limiter, catalog, activity, attempts, upstreams, activity_face, ledger_face: actor, upkeep })
     }
 
     /// Fault injection for promise P8: every actor, and the ledger's writer, panics. Returns when each has been told.
@@ -106,6 +117,7 @@ impl Actors {
         let _ = self.ledger_face.ask(runtime::Crash).await;
         let _ = self.ledger.crash_writer().await;
         self.identity.crash().await;
+        self.limiter.crash().await;
         let _ = self.catalog.handle().ask(runtime::Crash).await;
         let _ = self.activity_face.ask(runtime::Crash).await;
         let _ = self.upkeep.ask(runtime::Crash).await;
@@ -115,10 +127,11 @@ impl Actors {
     pub async fn drain(&self, limit: Duration) -> bool {
         let upkeep = ended("upkeep", self.upkeep.drain(limit).await);
         let identity = ended("identity", self.identity.drain(limit).await);
+        let limiter = ended("limiter", self.limiter.drain(limit).await);
         let ledger = ended("ledger", self.ledger_face.drain(limit).await);
         let activity = ended("activity", self.activity_face.drain(limit).await);
         let attempts = ended("attempts", self.attempts.drain(limit).await);
-        upkeep && identity && ledger && activity && attempts
+        upkeep && identity && limiter && ledger && activity && attempts
     }
 }
 

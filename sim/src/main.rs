@@ -44,7 +44,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .build()
         .context("no runtime")?;
     runtime.block_on(async {
-        let options = ProviderOptions { bind: arguments.bind, extra_models: arguments.extra_models };
+        let options =
+            ProviderOptions { bind: arguments.bind, extra_models: arguments.extra_models, ..ProviderOptions::default() };
         let provider = Provider::start(options).await?;
         writeln!(std::io::stdout(), "sim listening on {}", provider.addr())?;
         let mut terminate = signal(SignalKind::terminate())?;

@@ -6,15 +6,21 @@ use super::openai_compatible::OpenAiCompatible;
 use super::{AdapterError, GatewaySettings, TimeoutSettings};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use memchr::memmem;
+use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use tollgate_actors::ledger::CallPermit;
 use tollgate_actors::ports::{CatalogModel, Clock, GatewayError, ModelGateway, UpstreamAnswer, UpstreamCall};
 use tollgate_domain::GatewayId;
 
+/// What is shorter is no secret, and stands in any text.
+const KEY_BYTES_MIN: usize = 8;
+
 /// One gateway of one worker.
 pub struct Gateway {
-    dialect: Arc<Dialect>,
+    dialect: Dialect,
     api: OpenAiCompatible,
+    key: SecretString,
 }
 
 impl Gateway {
@@ -30,8 +36,21 @@ impl Gateway {
         let mut headers = (dialect.headers)(settings)?;
         let (name, key) = dialect.key.header(settings)?;
         headers.insert(name, key);
-        let api = OpenAiCompatible::new(&settings.base_url, headers, client, timeouts, clock)?;
-        Ok(Self { dialect: Arc::new(dialect), api })
+        let api = OpenAiCompatible::new(&settings.base_url, dialect.list_path, headers, client, timeouts, clock)?;
+        Ok(Self { dialect, api, key: settings.api_key.clone() })
+    }
+
+    /// A refusal's text goes to the caller: what a provider repeats of our key does not.
+    fn without_key(&self, error: GatewayError) -> GatewayError {
+        let key = self.key.expose_secret();
+        let repeats = |body: &[u8]| key.len() >= KEY_BYTES_MIN && memmem::find(body, key.as_bytes()).is_some();
+        match error {
+            GatewayError::Status { status, body, retry_after } if repeats(&body) => {
+                let body = String::from_utf8_lossy(&body).replace(key, "(our key)").into();
+                GatewayError::Status { status, body, retry_after }
+            }
+            other => other,
+        }
     }
 }
 
@@ -43,7 +62,7 @@ impl ModelGateway for Gateway {
     fn list_models(&self) -> BoxFuture<'_, Result<Vec<CatalogModel>, GatewayError>> {
         async {
             let body = self.api.model_list().await?;
-            let dialect = Arc::clone(&self.dialect);
+            let dialect = self.dialect;
             // Some milliseconds of work: not on a thread that drives connections.
             let read = tokio::task::spawn_blocking(move || dialect.read(&body)).await;
             read.unwrap_or_else(|lost| Err(GatewayError::Malformed(lost.to_string())))
@@ -52,6 +71,6 @@ impl ModelGateway for Gateway {
     }
 
     fn complete<'a>(&'a self, _: &'a CallPermit, call: UpstreamCall) -> BoxFuture<'a, Result<UpstreamAnswer, GatewayError>> {
-        self.api.complete(call).boxed()
+        async { self.api.complete(call).await.map_err(|error| self.without_key(error)) }.boxed()
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod gateways;
+pub mod redis;
 pub mod settings;
 
 mod answer;
@@ -14,6 +15,8 @@ mod providers;
 mod transport;
 mod upstream_body;
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;
 

@@ -31,12 +31,13 @@ pub struct OpenAiCompatible {
 }
 
 impl OpenAiCompatible {
-    /// `headers`, the key's among them, go with every request.
+    /// `headers`, the key's among them, go with every request; `list_path` is where the list stands below the base's path.
     ///
     /// # Errors
     /// A base URL that is none.
     pub fn new(
         base: &str,
+        list_path: fn(&str) -> &'static str,
         mut headers: HeaderMap,
         client: Client,
         timeouts: TimeoutSettings,
@@ -47,7 +48,7 @@ impl OpenAiCompatible {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(USER_AGENT, HeaderValue::from_static(PROGRAM));
         let chat_uri = join("chat/completions")?.as_str().parse().map_err(|error| wrong("base URL", &error))?;
-        Ok(Self { chat_uri, models_url: join("models")?, client, headers, timeouts, clock })
+        Ok(Self { chat_uri, models_url: join(list_path(base.path()))?, client, headers, timeouts, clock })
     }
 
     /// Sends one completion; resolves with the head of the answer.

@@ -24,6 +24,11 @@ pub(super) fn per_token(price: &Value) -> Option<PricePerMillion> {
     PricePerMillion::parse_usd_per_token(&decimal(price)?).ok()
 }
 
+/// Dollars per million tokens.
+pub(super) fn per_million(price: &Value) -> Option<PricePerMillion> {
+    PricePerMillion::parse_usd_per_million(&decimal(price)?).ok()
+}
+
 /// Dollars per piece, as nano-dollars; what is finer is rounded up.
 pub(super) fn per_piece_nanos(price: &Value) -> Option<i64> {
     /// A femto-dollar's millions in a nano-dollar.

@@ -1,8 +1,9 @@
 //! From a request's bytes to a hold: everything that can refuse it before money is spent.
 
 use super::claim::Claim;
-use super::estimate::Quote;
+use super::estimate::{self, Quote};
 use super::job::Job;
+use super::limits;
 use super::request::ChatRequest;
 use super::route::{self, Offer};
 use crate::adapters::Gateways;
@@ -74,10 +75,12 @@ fn check_allowed(caller: &Caller, request: &ChatRequest) -> Result<(), ApiError>
     }
 }
 
-/// Takes everything that the call needs, the hold last.
+/// Takes everything that the call needs: what can be refused in memory first, the hold last. What was taken is given back
+/// when a later part refuses.
 ///
 /// # Errors
-/// 429 when the key's requests are used up, 503 when a part is overloaded.
+/// 429 when a limit is reached or the key's requests are used up, 402 and 403 as money and trial say, 503 when a part is
+/// overloaded.
 pub(super) async fn admit(
     services: &web::Data<Services>,
     gateways: &Gateways,
@@ -87,6 +90,7 @@ pub(super) async fn admit(
     let ReadOrder { caller, query, request, offers, hold, started, .. } = read;
     let actors = &services.actors;
     let place = actors.activity.reserve().map_err(|error| ApiError::unavailable(RETRY_SOON).with_cause(&error))?;
+    let permit = limits::admit(services, &caller, estimate::rate_tokens(&request)).await?;
     let slot = actors.identity.take_request(&caller).await?;
     let quote = Quote::of(&request, &offers);
     let ticket = actors.ledger.hold(HoldRequest {
@@ -110,6 +114,7 @@ pub(super) async fn admit(
         generation: GenerationId::of(hold),
         started,
         at: services.clock.now(),
+        permit,
         slot: Some(slot),
         place: Some(place),
         claim,

@@ -13,6 +13,20 @@ const COMPLETION_TOKENS_LEAST: i64 = 256;
 /// Tokens of one image, whatever its bytes: providers scale large ones down, and charge tiles for small ones.
 const IMAGE_TOKENS: std::ops::RangeInclusive<i64> = 1_024..=8_192;
 
+/// What the limits reckon with when the request does not bound its answer (decision 19).
+const COMPLETION_TOKENS_USUAL: i64 = 256;
+/// Bytes for one token where nobody counted (decision 7).
+const BYTES_PER_TOKEN_USUAL: usize = 4;
+
+/// The tokens that a request is admitted with: likely ones, not the worst case, as limits are corrected by the real ones.
+#[must_use]
+pub fn rate_tokens(request: &ChatRequest) -> i64 {
+    let prompt = i64::try_from(request.prompt.bytes.div_ceil(BYTES_PER_TOKEN_USUAL)).unwrap_or(i64::MAX);
+    let images = request.prompt.images.saturating_mul(*IMAGE_TOKENS.start());
+    let completion = request.max_tokens.unwrap_or(COMPLETION_TOKENS_USUAL).saturating_mul(request.choices);
+    prompt.saturating_add(images).saturating_add(completion)
+}
+
 /// The worst case of a request, over all who may serve it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quote {
@@ -79,9 +93,12 @@ fn within_context(tokens: i64, offer: &Offer) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::completion::settle::{self, Basis, Ending, Received};
     use bytes::Bytes;
+    use chrono::{DateTime, TimeDelta};
     use proptest::prelude::*;
-    use tollgate_domain::{GatewayId, PriceLines, PriceList, PricePerMillion};
+    use serde_json::{Value, json};
+    use tollgate_domain::{DayWindow, GatewayId, PriceLines, PriceList, PriceOverride, PricePerMillion, UsageReading};
 
     fn request(fields: &str) -> ChatRequest {
         let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"0123456789"}}]{fields}}}"#);
@@ -165,7 +182,72 @@ mod tests {
         assert_eq!(limit(quote.least.0), Some(256));
     }
 
+    fn any_prices() -> impl Strategy<Value = PriceList> {
+        let line = || (0..20_000_000_000i64).prop_map(PricePerMillion);
+        let maybe = || proptest::option::of(line());
+        let lines = (line(), line(), maybe(), maybe(), maybe(), 0..1_000_000i64, 0..1_000_000i64).prop_map(
+            |(prompt, completion, cache_read, cache_write, reasoning, request, image)| PriceLines {
+                prompt,
+                completion,
+                cache_read,
+                cache_write,
+                reasoning,
+                request,
+                image,
+            },
+        );
+        let window = proptest::option::of((0..1_440u16, 0..1_440u16).prop_map(|(start, end)| DayWindow { start, end }));
+        let tier = (proptest::option::of(0..40i64), window, maybe(), maybe(), maybe(), maybe()).prop_map(
+            |(min_prompt_tokens, window, prompt, completion, cache_write, reasoning)| PriceOverride {
+                min_prompt_tokens,
+                window,
+                prompt,
+                completion,
+                cache_write,
+                reasoning,
+                ..PriceOverride::default()
+            },
+        );
+        (lines, proptest::collection::vec(tier, 0..4)).prop_map(|(base, tiers)| PriceList { base, overrides: tiers.into() })
+    }
+
+    /// What is settled for that usage at that minute of the day.
+    fn settled(request: &ChatRequest, offer: Offer, quote: Quote, usage: &Value, minute: i64) -> Nanos {
+        let received = Received {
+            reading: UsageReading::from_openai(&usage.to_string()),
+            readings: 1,
+            content_bytes: 1,
+            finished: 1,
+            finish_reason: Some("stop".to_owned()),
+            ending: Ending::Whole,
+        };
+        let at = DateTime::UNIX_EPOCH + TimeDelta::minutes(minute);
+        let basis = Basis { offer, at, quote, granted: quote.amount, prompt: request.prompt, choices: request.choices };
+        settle::charge(&received, &basis).expect("it was answered").cost
+    }
+
     proptest! {
+        /// Mutant: a hold at the base's lines alone turns this red.
+        #[test]
+        fn no_honest_usage_within_the_hold_costs_more_than_the_hold(
+            prices in any_prices(), asked in 1..2_000i64, choices in 1..4i64, minute in 0..1_440i64,
+            parts in [0.0..=1.0f64, 0.0..=1.0, 0.0..=1.0, 0.0..=1.0, 0.0..=1.0]
+        ) {
+            let request = request(&format!(r#","max_tokens":{asked},"n":{choices}"#));
+            let offer = Offer { prices, ..offer() };
+            let quote = Quote::of(&request, std::slice::from_ref(&offer));
+            #[expect(clippy::as_conversions, reason = "a random share of a random count")]
+            let share = |whole: i64, part: f64| (whole as f64 * part) as i64;
+            let (prompt, completion) = (share(quote.prompt_tokens, parts[0]), share(quote.completion_tokens * choices, parts[1]));
+            let cached = share(prompt, parts[2]);
+            let usage = json!({
+                "prompt_tokens": prompt, "completion_tokens": completion,
+                "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": share(prompt - cached, parts[3])},
+                "completion_tokens_details": {"reasoning_tokens": share(completion, parts[4])},
+            });
+            prop_assert!(settled(&request, offer, quote, &usage, minute) <= quote.amount);
+        }
+
         #[test]
         fn a_call_with_the_lowered_limit_fits_what_was_granted(
             asked in 1..20_000i64, choices in 1..9i64, share in 0.0..1.0f64, price in 0..20_000_000_000i64

@@ -23,6 +23,7 @@ use std::time::Instant;
 use tollgate_actors::activity::ActivityPlace;
 use tollgate_actors::identity::{Caller, RequestSlot};
 use tollgate_actors::ledger::{CallPermit, CallRecord, ConfirmedTicket, LedgerError, Ticket};
+use tollgate_actors::limiter::Permit;
 use tollgate_actors::ports::UpstreamCall;
 use tollgate_domain::{GatewayId, GenerationId, HoldId};
 
@@ -40,6 +41,7 @@ pub(super) struct Job {
     pub started: Instant,
     /// When the call began, by the clock.
     pub at: DateTime<Utc>,
+    pub permit: Permit,
     pub slot: Option<RequestSlot>,
     pub place: Option<ActivityPlace>,
     pub claim: Option<Claim>,
@@ -161,13 +163,13 @@ impl Job {
         }
     }
 
-    /// The call counts against the key's cap and the trial.
+    /// The call counts against the key's cap, and its real tokens against the limits and the trial.
     fn keep_count(&mut self, charge: &Charge) {
         if let Some(slot) = self.slot.take() {
             slot.keep();
         }
         let identity = &self.services.actors.identity;
         identity.used(&self.caller);
-        identity.trial_used(&self.caller, charge.usage.total(), 1);
+        self.permit.settle(identity, charge.usage.total());
     }
 }

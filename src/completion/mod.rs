@@ -4,7 +4,7 @@
 //! door ── Order ──▶ admission: read ▶ route ▶ quote ▶ claim ▶ hold ──▶ Job + Ticket
 //!                                                                    │ a task of its own: a handler that is dropped
 //!   handler ◀── answer, or head and body ◀── plain / stream ◀────────┘ loses nothing
-//!                                            open ▶ read or relay ▶ close (settle, record)
+//!                                            open (attempts) ▶ read or relay ▶ close (settle, record)
 //! ```
 //!
 //! No call without a hold: a gateway is asked with a permit that only a ticket gives. No byte before the hold is durable, no
@@ -16,7 +16,10 @@ mod bill;
 mod claim;
 mod estimate;
 mod facts;
+#[cfg(test)]
+mod fuzz;
 mod job;
+mod limits;
 mod note;
 mod outlet;
 mod plain;

@@ -2,7 +2,6 @@
 
 use crate::http::error::ApiError;
 use actix_web::http::StatusCode;
-use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::time::Duration;
@@ -34,7 +33,10 @@ pub fn of_gateway(gateway: GatewayId, error: &GatewayError) -> ApiError {
 /// The failure that an answer under status 200 is in truth: its `error`, whose code may be a status or a word.
 #[must_use]
 pub fn error_in_answer(error: &RawValue) -> GatewayError {
-    let status = Said::of_error(error.get()).status.filter(|status| (400..600).contains(status)).unwrap_or(500);
+    let status = Said::of_value(&serde_json::from_str(error.get()).unwrap_or_default())
+        .status
+        .filter(|status| (400..600).contains(status))
+        .unwrap_or(500);
     GatewayError::Status { status, body: format!(r#"{{"error":{error}}}"#).into(), retry_after: None }
 }
 
@@ -80,32 +82,22 @@ struct Said {
     status: Option<u16>,
 }
 
-#[derive(Deserialize)]
-struct ErrorObject {
-    message: Option<String>,
-    param: Option<Value>,
-    code: Option<Value>,
-}
-
 impl Said {
-    /// `{"error": {…}}`, `{"error": "text"}`, `{"message"}`, `{"detail"}`.
+    /// OpenAI's `{"error": {"message"}}`, `{"error": "text"}`, `{"message"}`, FastAPI's `{"detail"}`, problem details
+    /// (`title`, `detail`), or plain text.
     fn of_body(body: &[u8]) -> Self {
-        let Ok(body) = serde_json::from_slice::<Value>(body) else { return Self::default() };
-        match body.get("error") {
-            Some(error) => Self::of_error(&error.to_string()),
-            None => Self::of_error(&body.get("message").or_else(|| body.get("detail")).unwrap_or(&Value::Null).to_string()),
+        match serde_json::from_slice::<Value>(body) {
+            Ok(body) => Self::of_value(body.get("error").filter(|error| error.is_object()).unwrap_or(&body)),
+            Err(_) => Self { message: str::from_utf8(body).ok().and_then(presentable), ..Self::default() },
         }
     }
 
-    fn of_error(error: &str) -> Self {
-        if let Ok(message) = serde_json::from_str::<String>(error) {
-            return Self { message: Some(shortened(message)), ..Self::default() };
-        }
-        let Ok(error) = serde_json::from_str::<ErrorObject>(error) else { return Self::default() };
-        let status = error.code.as_ref().and_then(|code| code.as_u64().or_else(|| code.as_str()?.parse().ok()));
+    fn of_value(error: &Value) -> Self {
+        let said = [Some(error), error.get("message"), error.get("detail"), error.get("title"), error.get("error")];
+        let status = error.get("code").and_then(|code| code.as_u64().or_else(|| code.as_str()?.parse().ok()));
         Self {
-            message: error.message.filter(|message| !message.is_empty()).map(shortened),
-            param: error.param.as_ref().and_then(Value::as_str).map(str::to_owned),
+            message: said.into_iter().flatten().find_map(message),
+            param: error.get("param").and_then(Value::as_str).map(str::to_owned),
             status: status.and_then(|status| u16::try_from(status).ok()),
         }
     }
@@ -115,11 +107,25 @@ impl Said {
     }
 }
 
-fn shortened(mut text: String) -> String {
-    if text.len() > MESSAGE_BYTES_MAX {
-        text.truncate(text.floor_char_boundary(MESSAGE_BYTES_MAX));
+/// A text, or a validator's list of texts or of objects with `msg`: its first.
+fn message(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => presentable(text),
+        Value::Array(all) => all.iter().find_map(|one| presentable(one.get("msg").unwrap_or(one).as_str()?)),
+        _ => None,
     }
-    text
+}
+
+/// One bounded line; `None` for what is nothing, or markup: that comes from something before the provider.
+fn presentable(text: &str) -> Option<String> {
+    let text = text.trim();
+    if text.is_empty() || text.starts_with('<') || text.contains("</") {
+        return None;
+    }
+    let mut line: String =
+        text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(MESSAGE_BYTES_MAX).collect();
+    line.truncate(line.floor_char_boundary(MESSAGE_BYTES_MAX));
+    Some(line)
 }
 
 #[cfg(test)]
@@ -160,13 +166,34 @@ mod tests {
             r#"{"error":{"message":"too long","param":"messages"}}"#,
             r#"{"error":"too long"}"#,
             r#"{"message":"too long"}"#,
+            r#"{"error":true,"message":"too long"}"#,
+            r#"{"statusCode":400,"error":"Bad Request","message":["too long","too loud"]}"#,
             r#"{"detail":"too long"}"#,
+            r#"{"detail":[{"loc":["body","messages"],"msg":"too long","type":"value_error"}]}"#,
+            r#"{"type":"about:blank","title":"Bad Request","status":400,"detail":"too long"}"#,
+            r#"{"type":"about:blank","title":"too long","status":400}"#,
+            r#"{"error":{"code":400,"message":null,"detail":"too long"}}"#,
+            r#""too long""#,
+            "too long",
+            " too long\r\n",
         ] {
             assert_eq!(status(400, body, None).message(), "too long", "{body}");
             assert!(!status(402, body, None).message().contains("too long"), "{body}");
             assert!(!status(500, body, None).message().contains("too long"), "{body}");
         }
         assert_eq!(status(400, &format!(r#"{{"error":"{}"}}"#, "é".repeat(5_000)), None).message().len(), MESSAGE_BYTES_MAX);
+    }
+
+    #[test]
+    fn markup_and_nothing_are_no_message() {
+        for body in
+            ["", "  ", "<!DOCTYPE html><h1>403</h1>", "error 1034 <a href='x'>help</a>", "{}", "[]", "7", r#"{"error":null}"#]
+        {
+            assert_eq!(status(400, body, None).message(), "The model provider refused the request", "{body:?}");
+        }
+        // Glama stands behind Cloudflare, whose refusals concern the operator.
+        assert_eq!(status(403, "<title>Attention Required! | Cloudflare</title>", None).status().as_u16(), 502);
+        assert_eq!(status(400, "one\ntwo\u{7}", None).message(), "one two ");
     }
 
     #[test]

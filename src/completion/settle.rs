@@ -148,7 +148,7 @@ fn clamped(usage: TokenUsage, basis: &Basis) -> TokenUsage {
 mod tests {
     use super::*;
     use serde_json::json;
-    use tollgate_domain::{GatewayId, PriceLines, PricePerMillion};
+    use tollgate_domain::{DayWindow, GatewayId, PriceLines, PriceList, PriceOverride, PricePerMillion};
 
     /// One nano-dollar a prompt token, two a completion token; held for 50 and 100 of them.
     fn basis() -> Basis {
@@ -183,6 +183,50 @@ mod tests {
     /// (cost, estimated, absurd).
     fn decided(received: &Received) -> Option<(i64, bool, bool)> {
         charge(received, &basis()).map(|charge| (charge.cost.0, charge.estimated, charge.absurd))
+    }
+
+    /// One line of its own in each test; the rest of [`basis`]'s prices stays.
+    fn cost_of(change: fn(&mut PriceList), usage: serde_json::Value) -> i64 {
+        let mut basis = Basis { at: "2026-11-22T17:00:00Z".parse().expect("a time"), ..basis() };
+        basis.prompt.images = 2;
+        change(&mut basis.offer.prices);
+        charge(&received(usage, 80), &basis).expect("it was answered").cost.0
+    }
+
+    #[test]
+    fn every_class_of_tokens_and_every_fee_is_charged_at_its_own_line() {
+        let usage = || {
+            json!({
+                "prompt_tokens": 100, "completion_tokens": 50,
+                "prompt_tokens_details": {"cached_tokens": 40, "cache_write_tokens": 20},
+                "completion_tokens_details": {"reasoning_tokens": 10},
+            })
+        };
+        assert_eq!(cost_of(|_| {}, usage()), 100 + 50 * 2);
+        assert_eq!(cost_of(|list| list.base.cache_read = Some(PricePerMillion(0)), usage()), 60 + 100);
+        assert_eq!(cost_of(|list| list.base.cache_write = Some(PricePerMillion(3_000_000)), usage()), 80 + 20 * 3 + 100);
+        assert_eq!(cost_of(|list| list.base.reasoning = Some(PricePerMillion(5_000_000)), usage()), 100 + 40 * 2 + 10 * 5);
+        assert_eq!(cost_of(|list| list.base.request = 7, usage()), 200 + 7);
+        assert_eq!(cost_of(|list| list.base.image = 11, usage()), 200 + 22);
+    }
+
+    #[test]
+    fn tiers_are_charged_by_the_prompts_size_and_the_time_at_which_the_call_began() {
+        let tier = |min_prompt_tokens, window: Option<(&str, &str)>| PriceOverride {
+            min_prompt_tokens,
+            window: window.and_then(|(start, end)| DayWindow::parse(start, end)),
+            prompt: Some(PricePerMillion(10_000_000)),
+            ..PriceOverride::default()
+        };
+        let cost = |tier: PriceOverride| {
+            let mut basis = Basis { at: "2026-11-22T17:00:00Z".parse().expect("a time"), ..basis() };
+            basis.offer.prices.overrides = [tier].into();
+            charge(&received(usage(100, 50), 80), &basis).expect("it was answered").cost.0
+        };
+        assert_eq!(cost(tier(Some(99), None)), 1_000 + 100);
+        assert_eq!(cost(tier(Some(100), None)), 100 + 100);
+        assert_eq!(cost(tier(None, Some(("1700", "1701")))), 1_000 + 100);
+        assert_eq!(cost(tier(None, Some(("1701", "1700")))), 100 + 100);
     }
 
     #[test]

@@ -161,7 +161,11 @@ async fn pass_on(answered: &mut Answered, relay: &mut Relay, outlet: &mut Outlet
             Some(Err(error)) => Progress::Failed(error),
             None => relay.end(),
         };
-        if let Some(output) = relay.take_output() {
+        // Mutant: without the condition a stream's opening chunk ends all fail-over:
+        // `what_fails_before_the_first_byte_is_served_by_the_next_gateway_and_charged_once` is red.
+        if relay.has_begun()
+            && let Some(output) = relay.take_output()
+        {
             if !begun {
                 begun = true;
                 answered.is_good();

@@ -1,8 +1,9 @@
 //! How much of everything (decisions 18, 19).
 
 use super::{ConfigError, Reader};
+use secrecy::SecretString;
 
-/// `MAX_BODY_BYTES`, `REGISTER_PER_HOUR`, `RATE_LIMIT_*`.
+/// `MAX_BODY_BYTES`, `REGISTER_PER_HOUR`, `RATE_LIMIT_*`, `PLAN_LIMITS`, `REDIS_URL`.
 #[derive(Clone, Debug)]
 pub struct LimitSettings {
     /// `MAX_BODY_BYTES`, 32 MiB.
@@ -10,6 +11,14 @@ pub struct LimitSettings {
     /// `REGISTER_PER_HOUR`, 20 per client address; 0 = no limit.
     pub register_per_hour: u32,
     pub rates: RateLimitDefaults,
+    /// `RATE_LIMIT_ADDRESS_PER_MINUTE`, 60,000: requests of one client address at all doors; 0 = no limit. Generous, because
+    /// behind a proxy that is not in `TRUSTED_PROXIES` all clients have one address.
+    pub address_per_minute: i64,
+    /// `PLAN_LIMITS`, `on`; `off`: plans are names and prices, and bind nobody.
+    pub plans: bool,
+    /// `REDIS_URL`: where replicas decide on limits together. Unset: each in its memory, and what the others count shows
+    /// within two seconds.
+    pub redis_url: Option<SecretString>,
 }
 
 /// A new user's limits.
@@ -36,7 +45,26 @@ impl LimitSettings {
             body_bytes_max: env.number("MAX_BODY_BYTES", 32 << 20, 1_024..=1 << 30)?,
             register_per_hour: env.number("REGISTER_PER_HOUR", 20, 0..=1_000_000)?,
             rates: RateLimitDefaults::read(env)?,
+            address_per_minute: env.number("RATE_LIMIT_ADDRESS_PER_MINUTE", 60_000, 0..=RATE_MAX)?,
+            plans: on_or_off(env, "PLAN_LIMITS")?,
+            redis_url: redis_url(env, "REDIS_URL")?,
         })
+    }
+}
+
+fn redis_url(env: &Reader<'_>, name: &str) -> Result<Option<SecretString>, ConfigError> {
+    let Some(text) = env.text(name) else { return Ok(None) };
+    if text.starts_with("redis://") && redis::Client::open(text.as_str()).is_ok() {
+        return Ok(Some(text.into()));
+    }
+    Err(ConfigError::wrong_secret(name, &text, "an address such as redis://user:password@host:6379/0"))
+}
+
+fn on_or_off(env: &Reader<'_>, name: &str) -> Result<bool, ConfigError> {
+    match env.text(name).as_deref() {
+        None | Some("on") => Ok(true),
+        Some("off") => Ok(false),
+        Some(other) => Err(ConfigError::wrong(name, other, "on or off")),
     }
 }
 

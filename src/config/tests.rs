@@ -30,6 +30,7 @@ fn everything_but_the_secrets_has_a_default() {
     assert_eq!(settings.money.signup_credits, Nanos::from_whole_usd(10));
     assert_eq!(settings.money.default_price.to_usd_per_token(), "0.00002");
     assert_eq!(settings.timeouts.total, Duration::from_secs(900));
+    assert_eq!((settings.upstreams.attempts, settings.upstreams.failures), (3, 5));
     assert_eq!(settings.trial, TrialSettings { days: 3, tokens: 100_000, requests: 1_000 });
     assert_eq!(settings.retention, RetentionSettings { activity_days: 400, unpaid_hold_days: 30 });
 }
@@ -64,6 +65,7 @@ fn a_wrong_value_is_one_line_with_name_value_and_wish() {
             "DEFAULT_PRICE_PER_TOKEN: got \"-0.1\", wants US dollars per token such as 0.00002, not negative",
         ),
         ("LOG_FORMAT", "xml", "LOG_FORMAT: got \"xml\", wants text or json"),
+        ("PLAN_LIMITS", "no", "PLAN_LIMITS: got \"no\", wants on or off"),
         ("RATE_LIMIT_BURST", "-5", "RATE_LIMIT_BURST: got \"-5\", wants a whole number from 1 to 1000000000000"),
     ];
     for (name, value, line) in cases {
@@ -104,6 +106,8 @@ fn peppers_are_a_list_without_a_version_twice() {
 fn a_database_address_is_never_shown() {
     let line = settings(&[("DATABASE_URL", "mysql://me:hunter2@host/db")]).unwrap_err().to_string();
     assert!(line.starts_with("DATABASE_URL: got a secret of") && !line.contains("hunter2"), "{line}");
+    let line = settings(&[("REDIS_URL", "http://me:hunter2@host")]).unwrap_err().to_string();
+    assert!(line.starts_with("REDIS_URL: got a secret of") && !line.contains("hunter2"), "{line}");
     let settings = settings(&[("DATABASE_URL", "postgres://me:hunter2@host:5432/db")]).unwrap();
     assert!(settings.database.url.is_some());
     assert!(!format!("{settings:?}").contains("hunter2"));

@@ -20,11 +20,15 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 
 /// A chat completion
 ///
-/// OpenAI's request and answer. All fields go on to the model's provider; `provider`, `portkey_provider` and
-/// `portkey_virtual_key` choose one. The answer, or the last chunk of a stream that asked for usage, carries `gateway_usage`.
+/// OpenAI's request and answer. All fields go on to the model's provider. `provider` (a gateway's name, or OpenRouter's
+/// preferences), `portkey_provider` and `portkey_virtual_key` choose who serves; when a gateway fails before the first byte, the
+/// next one that has the model is asked, and after them those that have one of `models`. The answer, or the last chunk of a stream that asked for usage, carries `gateway_usage`.
 #[utoipa::path(tag = "chat", params(CallQuery,
     ("Idempotency-Key" = Option<String>, Header, description = "The same key and body within 24 hours: one call, one charge", max_length = 255),
-), request_body(content = Object, description = "OpenAI's CreateChatCompletionRequest"), responses(
+), request_body(
+    content = Object, description = "OpenAI's CreateChatCompletionRequest",
+    example = json!({"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 16}),
+), responses(
     (status = 200, description = "The completion, or its events when `stream` is true", content(
         (Object = "application/json"), (String = "text/event-stream"),
     )),
@@ -57,12 +61,15 @@ pub async fn chat_completions(
     })
 }
 
-fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, ApiError> {
-    let Some(key) = request.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
-    match key.to_str() {
-        Ok(key) if (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len()) => Ok(Some(key.to_owned())),
-        _ => Err(ApiError::bad_request(format!("Idempotency-Key must be 1 to {IDEMPOTENCY_KEY_CHARS_MAX} ASCII characters"))
-            .with_param("Idempotency-Key")),
+pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, ApiError> {
+    let mut given = request.headers().get_all(IDEMPOTENCY_KEY);
+    let Some(key) = given.next() else { return Ok(None) };
+    match (key.to_str(), given.next()) {
+        (Ok(key), None) if (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => Err(ApiError::bad_request(format!(
+            "Idempotency-Key must be one text of 1 to {IDEMPOTENCY_KEY_CHARS_MAX} ASCII characters"
+        ))
+        .with_param("Idempotency-Key")),
     }
 }
 

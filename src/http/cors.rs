@@ -12,6 +12,7 @@ use actix_web::http::header::{
 
 /// Our answers' headers that a page's script may read.
 const EXPOSED: &str = "x-request-id, x-generation-id, x-max-tokens-lowered, idempotent-replayed, retry-after, x-should-retry, \
+    x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, x-ratelimit-tier, \
     x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, \
     x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, \
     x-trial-expired, x-trial-end-date, x-trial-remaining-tokens, x-trial-remaining-requests, x-trial-remaining-credits";

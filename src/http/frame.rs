@@ -1,31 +1,40 @@
 //! What every answer gets, whatever the door: its request's id, the envelope of its path for an error, the headers that web
 //! pages need, a line in the log, a count. The only middleware: every layer costs each request an allocation and a hop.
 
+use super::connection::Serving;
 use super::cors::{self, Cors};
 use super::error::{ApiError, Envelope};
+use super::host;
+use super::limit_headers;
 use super::request_id::{RequestId, RequestIds, X_REQUEST_ID};
 use crate::config::CorsOrigins;
+use crate::startup::{Readiness, Services};
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage};
+use actix_web::{Error, HttpMessage, web};
 use metrics::{Counter, Histogram};
 use std::rc::Rc;
 use std::time::Instant;
 
 /// The frame's own state, one per HTTP worker.
 pub struct Frame {
+    /// `None` while the server starts.
+    services: Option<web::Data<Services>>,
     ids: RequestIds,
     cors: Cors,
     meters: Meters,
+    readiness: Readiness,
 }
 
 impl Frame {
     /// `worker` is random: the workers' ids must differ.
-    pub fn new(worker: u64, origins: &CorsOrigins) -> Rc<Self> {
-        Rc::new(Self { ids: RequestIds::new(worker), cors: Cors::new(origins), meters: Meters::new() })
+    pub fn new(worker: u64, origins: &CorsOrigins, readiness: Readiness, services: Option<web::Data<Services>>) -> Rc<Self> {
+        let (ids, cors, meters) = (RequestIds::new(worker), Cors::new(origins), Meters::new());
+        Rc::new(Self { services, ids, cors, meters, readiness })
     }
 }
 
@@ -35,26 +44,59 @@ impl Frame {
 /// What the services inside could not turn into an answer.
 pub async fn frame<B: MessageBody>(
     frame: Rc<Frame>,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let started = Instant::now();
+    let _serving = Serving::of(&request);
     let id = frame.ids.of(request.headers());
     request.extensions_mut().insert(id.clone());
     tracing::debug!(request_id = id.as_str(), "received");
+    if request.method() == Method::HEAD {
+        // Every GET route takes it; the connection knows what was asked, and leaves the body out.
+        request.head_mut().method = Method::GET;
+    }
     let grant = frame.cors.grant(request.headers());
     let mut response = match cors::preflight(&request) {
         Some(answer) => request.into_response(answer).map_into_right_body(),
-        None => show(next.call(request).await?, &id),
+        None if !host::is_sound(request.headers()) => {
+            let answer = host::refused().render(Envelope::of(request.path()), Some(id.as_str()));
+            request.into_response(answer).map_into_right_body()
+        }
+        None => match &frame.services {
+            Some(services) => limited(services, request, next, &id).await?,
+            None => show(next.call(request).await?, &id),
+        },
     };
     let status = response.status();
     frame.meters.record(status, started);
     let (method, path) = (response.request().method(), response.request().path());
     tracing::debug!(request_id = id.as_str(), %method, path, status = status.as_u16(), "answered");
+    if !frame.readiness.is_ready() {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, id.header().clone());
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     frame.cors.mark(grant, headers);
+    Ok(response)
+}
+
+/// Lets the request through to its door unless its address has sent too many; the answer says what is left.
+async fn limited<B: MessageBody>(
+    services: &Services,
+    request: ServiceRequest,
+    next: Next<B>,
+    id: &RequestId,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let (mut response, address) = match limit_headers::admit(services, &request) {
+        Ok(address) => (show(next.call(request).await?, id), address),
+        Err((address, error)) => {
+            let answer = error.render(Envelope::of(request.path()), Some(id.as_str()));
+            (request.into_response(answer).map_into_right_body(), Some(address))
+        }
+    };
+    limit_headers::mark(services, &mut response, address).await;
     Ok(response)
 }
 

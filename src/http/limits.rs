@@ -5,7 +5,7 @@ use super::error::ApiError;
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use actix_web::{FromRequest, HttpRequest};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -37,12 +37,25 @@ impl FromRequest for RawBody {
         let limits = request.app_data::<BodyLimits>().copied().unwrap_or_default();
         let announced = announced_length(request);
         let payload = payload.take();
+        if is_encoded(request) {
+            return Box::pin(async { Err(encoded()) });
+        }
         Box::pin(async move { read(payload, announced, limits).await.map(Self) })
     }
 }
 
 fn announced_length(request: &HttpRequest) -> Option<usize> {
     request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn is_encoded(request: &HttpRequest) -> bool {
+    request.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity" && !encoding.is_empty())
+}
+
+/// We unpack nothing: a kilobyte may unpack to a gigabyte.
+fn encoded() -> ApiError {
+    ApiError::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+        .with_message("The body must not be compressed: send no Content-Encoding")
 }
 
 async fn read(payload: Payload, announced: Option<usize>, limits: BodyLimits) -> Result<Bytes, ApiError> {

@@ -2,12 +2,16 @@
 
 use actix_web::{HttpResponse, get, web};
 use bytes::Bytes;
+use serde_json::json;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi};
 use utoipa::{Modify, OpenApi as _};
 
+mod refusals;
+
 #[derive(utoipa::OpenApi)]
 #[openapi(
+    components(schemas(refusals::OpenAiRefusal, refusals::ApiRefusal, refusals::DetailRefusal)),
     info(
         title = "Tollgate",
         description = "A metered AI backend: an OpenAI-compatible proxy with a ledger that cannot overspend or forget.",
@@ -44,11 +48,12 @@ pub struct Document(Bytes);
 
 impl Document {
     pub fn of(api: &OpenApi) -> Self {
-        let json = api.to_json().unwrap_or_else(|error| {
+        let mut document = serde_json::to_value(api).unwrap_or_else(|error| {
             tracing::error!(%error, "the OpenAPI description is no JSON");
-            "{}".to_owned()
+            json!({})
         });
-        Self(json.into())
+        refusals::complete(&mut document);
+        Self(document.to_string().into())
     }
 }
 

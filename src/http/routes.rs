@@ -1,8 +1,7 @@
 //! All routes. Each carries its description: what is listed here is in `/openapi.json`.
 
 use super::{activity, admin, api_keys, balance, chat_completions, credits, docs, environment_usage, generation, health, key};
-use super::{metrics, models, monitor, openapi, register, root, transactions};
-use actix_web::web;
+use super::{metrics, models, monitor, openapi, plans, rate_limits, register, root, transactions, trial, user_plan};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Registers everything. The router compares a path with one route after the other, so what is asked most stands first.
@@ -11,6 +10,7 @@ pub fn all(config: &mut ServiceConfig<'_>) {
     house(config);
     users(config);
     usage(config);
+    limits(config);
     operator(config);
     catalogue(config);
 }
@@ -30,10 +30,16 @@ fn house(config: &mut ServiceConfig<'_>) {
 /// What can be called.
 fn catalogue(config: &mut ServiceConfig<'_>) {
     config
-        .app_data(web::Data::new(models::Shelf::default()))
         .service(models::models)
         .service(models::catalog_models)
+        .service(models::model_providers)
+        .service(models::catalog_provider)
+        .service(models::one_model)
+        .service(models::developer_models)
         .service(models::v1_models)
+        .service(models::v1_model_count)
+        // Before the model itself, whose id may be anything.
+        .service(models::v1_model_endpoints)
         .service(models::v1_model);
 }
 
@@ -44,7 +50,14 @@ fn users(config: &mut ServiceConfig<'_>) {
         .service(api_keys::create_api_key)
         .service(api_keys::list_api_keys)
         .service(api_keys::delete_api_key)
-        .service(balance::balance);
+        .service(balance::balance)
+        .service(plans::list_plans)
+        .service(plans::find_plan)
+        .service(user_plan::user_plan)
+        .service(user_plan::plan_usage)
+        .service(user_plan::plan_entitlements)
+        .service(trial::trial_status)
+        .service(trial::subscription_plans);
 }
 
 /// For those who call: what they did and what it cost.
@@ -63,7 +76,24 @@ fn usage(config: &mut ServiceConfig<'_>) {
         .service(transactions::credit_transactions);
 }
 
+/// For those who call: how much.
+fn limits(config: &mut ServiceConfig<'_>) {
+    config
+        .service(rate_limits::user_limit)
+        .service(rate_limits::user_rate_limits)
+        .service(rate_limits::rate_limit_usage)
+        .service(rate_limits::update_rate_limits)
+        .service(rate_limits::bulk_update_rate_limits);
+}
+
 /// For the operator.
 fn operator(config: &mut ServiceConfig<'_>) {
-    config.service(admin::add_credits).service(admin::set_limit).service(admin::assign_plan);
+    config
+        .service(admin::add_credits)
+        .service(admin::set_limit)
+        .service(admin::assign_plan)
+        .service(admin::refresh_models)
+        .service(admin::cache_status)
+        .service(admin::system_rate_limits)
+        .service(admin::list_rate_limit_alerts);
 }

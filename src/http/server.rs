@@ -1,5 +1,6 @@
 //! The HTTP server around the routes: sockets, limits, middlewares.
 
+use super::connection::{Patience, Watched};
 use super::fallback::{Allowed, unknown_route};
 use super::frame::{self, Frame};
 use super::limits::BodyLimits;
@@ -7,17 +8,22 @@ use super::openapi::Document;
 use super::root::RootPage;
 use super::routes;
 use crate::adapters::Gateways;
+use crate::config::TimeoutSettings;
 use crate::startup::Services;
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Protocol};
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::body::MessageBody;
-use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::dev::{AppConfig, Server, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, web};
 use anyhow::Context;
+use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 use utoipa_actix_web::AppExt;
 
 /// Connections that the kernel keeps for us; it cuts this to its own `somaxconn`.
@@ -25,6 +31,9 @@ const BACKLOG: u32 = 4_096;
 
 /// For a client that does not close its side after our last answer.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For a deadline that is switched off.
+const FOREVER: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// Threads for blocking calls, of each HTTP worker. Nothing of a chat completion blocks.
 const BLOCKING_THREADS: usize = 8;
@@ -57,25 +66,47 @@ fn listen(address: SocketAddr, write_timeout: Duration) -> io::Result<TcpListene
 
 /// Starts serving all routes. The returned server must be polled.
 ///
+/// What actix-web's own `HttpServer` does, but over a socket that watches its client.
+///
 /// # Errors
 /// The listener can't be registered.
 pub fn serve(listener: TcpListener, services: &web::Data<Services>) -> anyhow::Result<Server> {
     let settings = &services.settings;
     let (server, timeouts) = (&settings.server, settings.timeouts);
-    let services = services.clone();
-    let factory = move || app(&services);
-    let server = HttpServer::new(factory)
+    let builder = Server::build()
         .workers(server.workers)
-        .max_connections(server.connections_max)
+        .max_concurrent_connections(server.connections_max)
         .worker_max_blocking_threads(BLOCKING_THREADS)
-        .client_request_timeout(timeouts.head)
-        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-        .keep_alive(timeouts.keep_alive)
         .shutdown_timeout(timeouts.drain.as_secs().max(1))
-        .disable_signals()
-        .listen(listener)
-        .context("the listener can't be served")?;
-    Ok(server.run())
+        .disable_signals();
+    let stopping = builder.graceful_shutdown_signal();
+    let services = services.clone();
+    let connections = move || {
+        let stopping = stopping.clone();
+        let app = app(&services).into_factory().map_err(|error: actix_web::Error| error.error_response());
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .client_request_timeout(timeouts.head)
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+            .keep_alive(timeouts.keep_alive)
+            .on_connect_ext(Watched::introduce)
+            .finish(map_config(app, |()| AppConfig::default()));
+        let patience = patience(&timeouts);
+        fn_service(move |stream: TcpStream| {
+            let peer = stream.peer_addr().ok();
+            ready(Ok::<_, DispatchError>((Watched::new(stream, patience), Protocol::Http1, peer)))
+        })
+        .and_then(http)
+    };
+    Ok(builder.listen("http", listener, connections).context("the listener can't be served")?.run())
+}
+
+fn patience(timeouts: &TimeoutSettings) -> Patience {
+    let head = if timeouts.head.is_zero() { FOREVER } else { timeouts.head };
+    Patience { head, idle: timeouts.keep_alive + head }
 }
 
 /// One worker's app: its own upstream clients, its own counters.
@@ -91,7 +122,8 @@ fn app(
     > + use<>,
 > {
     let settings = &services.settings;
-    let frame = Frame::new(rand::random(), &settings.server.cors_origins);
+    let (origins, readiness) = (&settings.server.cors_origins, services.readiness.clone());
+    let frame = Frame::new(rand::random(), origins, readiness, Some(services.clone()));
     let (app, api) = App::new().into_utoipa_app().openapi(super::openapi::base()).configure(routes::all).split_for_parts();
     app.app_data(services.clone())
         .app_data(web::Data::new(gateways(services)))

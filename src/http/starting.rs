@@ -3,6 +3,7 @@
 use super::error::ApiError;
 use super::frame::{self, Frame};
 use crate::config::CorsOrigins;
+use crate::startup::Readiness;
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
@@ -28,7 +29,7 @@ impl Starting {
     pub fn serve(listener: &TcpListener, origins: &CorsOrigins) -> io::Result<Self> {
         let origins = origins.clone();
         let server = HttpServer::new(move || {
-            let frame = Frame::new(rand::random(), &origins);
+            let frame = Frame::new(rand::random(), &origins, Readiness::default(), None);
             App::new()
                 .route("/health", web::get().to(health))
                 .default_service(web::to(not_yet))

@@ -4,6 +4,7 @@ use crate::schema::{plans, user_plans, users};
 use crate::{Store, StoreError};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Timestamptz};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use tollgate_domain::{PlanId, UserId};
@@ -92,6 +93,104 @@ pub async fn of_user(store: &Store, user: UserId) -> Result<Option<(UserPlanRow,
         .await
         .optional()?;
     Ok(row)
+}
+
+/// A user's plan at some moment.
+#[derive(Clone, Debug)]
+pub enum PlanState {
+    Active(UserPlanRow, PlanRow),
+    /// The last plan's time is over, and no other was assigned.
+    Expired {
+        ended_at: DateTime<Utc>,
+    },
+    None,
+}
+
+/// The user's plan now. One whose time is over is ended: its row is inactive from then on, and the user's
+/// `subscription_status` is `expired`.
+///
+/// # Errors
+/// As for every statement.
+pub async fn current(store: &Store, user: UserId, now: DateTime<Utc>) -> Result<PlanState, StoreError> {
+    let mut connection = store.get().await?;
+    let latest: Option<(UserPlanRow, bool, PlanRow)> = latest(&mut connection, user).await?;
+    let Some((row, is_active, plan)) = latest else { return Ok(PlanState::None) };
+    match row.end_date.filter(|end| *end <= now) {
+        Some(ended_at) => {
+            if is_active {
+                expire(&mut connection, user, now).await?;
+            }
+            Ok(PlanState::Expired { ended_at })
+        }
+        None if is_active => Ok(PlanState::Active(row, plan)),
+        None => Ok(PlanState::None),
+    }
+}
+
+/// The plan that was assigned last is the active one, if one is.
+async fn latest(connection: &mut AsyncPgConnection, user: UserId) -> QueryResult<Option<(UserPlanRow, bool, PlanRow)>> {
+    user_plans::table
+        .inner_join(plans::table)
+        .filter(user_plans::user_id.eq(user.0))
+        .order(user_plans::id.desc())
+        .select((UserPlanRow::as_select(), user_plans::is_active, PlanRow::as_select()))
+        .first(connection)
+        .await
+        .optional()
+}
+
+/// Ends the plan whose time is over; one that was assigned meanwhile stays.
+async fn expire(connection: &mut AsyncPgConnection, user: UserId, now: DateTime<Utc>) -> Result<(), diesel::result::Error> {
+    connection
+        .transaction(async |connection| {
+            // The user's row first, as everywhere.
+            users::table.find(user.0).select(users::id).for_update().first::<i64>(connection).await.optional()?;
+            let over = user_plans::user_id.eq(user.0).and(user_plans::is_active).and(user_plans::end_date.le(now));
+            let ended =
+                diesel::update(user_plans::table.filter(over)).set(user_plans::is_active.eq(false)).execute(connection).await?;
+            if ended > 0 {
+                diesel::update(users::table.find(user.0))
+                    .set((users::subscription_status.eq("expired"), users::updated_at.eq(now)))
+                    .execute(connection)
+                    .await?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// What a user has used of a day and of a month. Calls that were settled count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, QueryableByName)]
+pub struct PlanUsage {
+    #[diesel(sql_type = BigInt)]
+    pub daily_requests: i64,
+    #[diesel(sql_type = BigInt)]
+    pub daily_tokens: i64,
+    #[diesel(sql_type = BigInt)]
+    pub monthly_requests: i64,
+    #[diesel(sql_type = BigInt)]
+    pub monthly_tokens: i64,
+}
+
+/// What the user has used since the day's and the month's begin.
+///
+/// # Errors
+/// As for every statement.
+pub async fn usage(
+    store: &Store,
+    user: UserId,
+    day_start: DateTime<Utc>,
+    month_start: DateTime<Utc>,
+) -> Result<PlanUsage, StoreError> {
+    let mut connection = store.get().await?;
+    let sums = diesel::sql_query(
+        "SELECT count(*) FILTER (WHERE created_at >= $2) AS daily_requests,
+            coalesce(sum(prompt_tokens + completion_tokens) FILTER (WHERE created_at >= $2), 0)::bigint AS daily_tokens,
+            count(*) AS monthly_requests, coalesce(sum(prompt_tokens + completion_tokens), 0)::bigint AS monthly_tokens
+        FROM usage_records WHERE user_id = $1 AND created_at >= $3",
+    );
+    let sums = sums.bind::<BigInt, _>(user.0).bind::<Timestamptz, _>(day_start).bind::<Timestamptz, _>(month_start);
+    Ok(sums.get_result(&mut connection).await?)
 }
 
 /// Puts the user on a plan from `now` to `end`, in place of the one before, and ends the trial.

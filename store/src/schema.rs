@@ -183,6 +183,33 @@ diesel::table! {
 }
 
 diesel::table! {
+    limit_counters (scope, subject_id) {
+        scope -> Text,
+        subject_id -> Int8,
+        minute_start -> Timestamptz,
+        minute_requests -> Int8,
+        minute_tokens -> Int8,
+        hour_start -> Timestamptz,
+        hour_requests -> Int8,
+        hour_tokens -> Int8,
+        day_start -> Timestamptz,
+        day_requests -> Int8,
+        day_tokens -> Int8,
+        month_start -> Timestamptz,
+        month_requests -> Int8,
+        month_tokens -> Int8,
+    }
+}
+
+diesel::table! {
+    limit_writers (id) {
+        id -> Uuid,
+        sequence -> Int8,
+        written_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     operations (id) {
         id -> Uuid,
         kind -> Text,
@@ -221,6 +248,22 @@ diesel::table! {
 }
 
 diesel::table! {
+    rate_limit_alerts (id) {
+        id -> Int8,
+        user_id -> Int8,
+        api_key_id -> Int8,
+        #[max_length = 50]
+        alert_type -> Varchar,
+        window_start -> Timestamptz,
+        details -> Jsonb,
+        created_at -> Timestamptz,
+        resolved -> Bool,
+        resolved_at -> Nullable<Timestamptz>,
+        resolved_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     rate_limit_configs (api_key_id) {
         api_key_id -> Int8,
         requests_per_minute -> Int8,
@@ -232,6 +275,7 @@ diesel::table! {
         burst_limit -> Int8,
         concurrency_limit -> Int8,
         updated_at -> Timestamptz,
+        granted -> Nullable<Jsonb>,
     }
 }
 
@@ -356,8 +400,11 @@ diesel::allow_tables_to_appear_in_same_query!(
     identity_changes,
     instances,
     ledger_batches,
+    limit_counters,
+    limit_writers,
     operations,
     plans,
+    rate_limit_alerts,
     rate_limit_configs,
     transaction_folds,
     transaction_totals,

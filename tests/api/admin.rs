@@ -74,7 +74,7 @@ async fn a_repeated_grant_under_one_idempotency_key_has_one_effect() {
 
 #[actix_web::test]
 async fn limits_are_set_for_one_key_or_for_all_of_a_user() {
-    let app = support::app().await;
+    let app = support::app_with(&[("RATE_LIMIT_BURST", "60")]).await;
     let user = app.register_user().await;
     let second = app.post_as(&user.key, "/user/api-keys", json!({"key_name": "second"})).await.json();
     let six = json!({"requests_per_minute": 1, "requests_per_hour": 2, "requests_per_day": 3, "tokens_per_minute": 4, "tokens_per_hour": 5,

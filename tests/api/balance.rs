@@ -5,7 +5,7 @@ use serde_json::json;
 
 #[actix_web::test]
 async fn a_trial_shows_what_is_left_of_it() {
-    let app = support::app().await;
+    let app = support::app_with(&[("TRIAL_TOKENS", "100000"), ("TRIAL_REQUESTS", "1000")]).await;
     let user = app.register_user().await;
     let mut body = app.get_as(&user.key, "/user/balance").await.json();
     assert!(body["trial_end_date"].take().is_string());

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tollgate_actors::identity::keys::{Environment, Peppers};
 use tollgate_actors::identity::{
     self, AddCredits, AssignPlan, Caller, CreateKey, Identity, IdentityDeps, IdentityError, IdentityOptions, LimitTarget,
-    NewLimits, RateLimits, Register, Registration, SetLimits, Treasury, TrialTerms,
+    NewLimits, RateLimits, Register, Registration, SetBy, SetLimits, Treasury, TrialTerms,
 };
 use tollgate_actors::ledger::{Balance, Credit, LedgerError};
 use tollgate_actors::runtime::{Arbiters, RestartPolicy, Supervision};
@@ -309,7 +309,7 @@ async fn changes_of_limits_plan_and_trial_are_seen_on_the_other_replica() {
     assert!(two.caller(key).await.trial.is_some());
     let limits = NewLimits { requests_per_minute: 7, burst: Some(3), concurrency: None, ..new_limits() };
     let target = LimitTarget::AllKeysOf(ada.user);
-    assert_eq!(one.identity.set_limits(SetLimits { target, limits }).await, Ok(1));
+    assert_eq!(one.identity.set_limits(SetLimits { target, limits, by: SetBy::Operator }).await, Ok(1));
     let expected = RateLimits { requests_per_minute: 7, burst: 3, ..LIMITS };
     eventually("the limits", async || (two.caller(key).await.limits == expected).then_some(())).await;
     let team = database.number("SELECT id FROM plans WHERE plan_type = 'team'").await;

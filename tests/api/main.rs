@@ -5,6 +5,8 @@
 mod support;
 
 #[cfg(test)]
+mod abuse;
+#[cfg(test)]
 mod activity;
 #[cfg(test)]
 mod admin;
@@ -12,6 +14,10 @@ mod admin;
 mod api_keys;
 #[cfg(test)]
 mod balance;
+#[cfg(test)]
+mod catalogue;
+#[cfg(test)]
+mod catalogue_cache;
 #[cfg(test)]
 mod chat;
 #[cfg(test)]
@@ -23,6 +29,8 @@ mod errors;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod gateways;
+#[cfg(test)]
 mod generation;
 #[cfg(test)]
 mod house;
@@ -31,13 +39,24 @@ mod identity;
 #[cfg(test)]
 mod key_and_credits;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
+#[cfg(test)]
+mod long_lists;
+#[cfg(test)]
 mod models;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
+mod plans;
+#[cfg(test)]
 mod principal;
 #[cfg(test)]
+mod providers;
+#[cfg(test)]
 mod register;
+#[cfg(test)]
+mod routing;
 #[cfg(test)]
 mod shutdown;
 #[cfg(test)]

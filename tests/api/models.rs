@@ -29,7 +29,7 @@ async fn the_list_has_the_form_that_its_description_promises() {
         assert_eq!((reply.status, reply.header("content-type")), (200, "application/json"), "{path}");
         let page: ModelsPage = serde_json::from_slice(&reply.body).unwrap_or_else(|error| panic!("{path}: {error}"));
         assert_eq!(page.returned, u64::try_from(page.data.len()).unwrap());
-        assert!(page.data.iter().all(|model| !model.name.is_empty() && model.source_gateway == "openrouter"));
+        assert!(page.data.iter().all(|model| !model.fields.name.is_empty() && model.fields.source_gateway == "openrouter"));
         assert_eq!(page.models.is_some(), !path.contains("gateway="), "{path}");
     }
     let reply = app.get("/v1/models").await;
@@ -70,7 +70,10 @@ async fn a_query_of_a_wrong_shape_is_422_and_an_unknown_gateway_400() {
     {
         assert_eq!(app.get(&format!("/models?{query}")).await.status, status, "{query}");
     }
-    assert_eq!(app.get("/models?gateway=gatewayx").await.json(), json!({"detail": "Invalid gateway"}));
+    assert_eq!(
+        app.get("/models?gateway=gatewayx").await.json(),
+        json!({"detail": "Invalid gateway. Must be one of: all, openrouter, portkey, featherless, chutes, glama, requesty, aiml, a4f, openai, anthropic"})
+    );
     let off = app.get("/models?gateway=featherless").await;
     assert_eq!(off.json()["detail"], "Models data unavailable");
     assert_ne!(off.header("retry-after"), "");

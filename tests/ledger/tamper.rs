@@ -113,6 +113,7 @@ async fn every_one_of_a_hundred_random_tamperings_is_found() {
     }
     let after = verify(&store, VerifyOptions { anchors }).await.unwrap();
     assert!(after.is_clean(), "{after}");
+    println!("promise L8: {done} random tamperings, {done} found (seed {seed})");
     drop(open);
 }
 

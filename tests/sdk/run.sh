@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The suites with OpenAI's own SDKs, against a running server with the stand-in provider. `make test` calls this last;
-# by hand, after `cargo build --bins`:
+# The suites with OpenAI's own SDKs, and with schemathesis, against a running server with the stand-in provider. `make test`
+# calls this last; by hand, after `cargo build --bins`:
 #
-#   tests/sdk/run.sh [python|node]     one suite alone; the default is both
+#   tests/sdk/run.sh [python|node|schema]     one suite alone; the default is all
 #
+# The suite `schema` has some 1,000 cases of its own making, with CHAOS=long 10,000 (promise P5); SEED repeats a run.
 # The database is one of its own on the cluster of TEST_DATABASE_URL, or on a throw-away cluster.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../deploy/dev/common.sh"
@@ -14,7 +15,7 @@ readonly SERVER="${CARGO_TARGET_DIR:-$ROOT/target}/debug/tollgate"
 readonly START_LIMIT_S=60 STOP_LIMIT_S=20
 # The test databases' sweep knows by the number whether the run still lives.
 readonly DATABASE="tollgate_test_$$_sdk"
-readonly SUITES="${*:-python node}"
+readonly SUITES="${*:-python node schema}"
 FOLDER="" SERVER_PID="" SUITE_PID="" HAS_DATABASE="" HAS_CLUSTER=""
 
 # Begins a command that does not outlive this script, however that ends, and that has nothing else of the caller's
@@ -38,6 +39,13 @@ install_python() {
     .venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check --requirement python/requirements.txt
 }
 
+install_schema() {
+    echo "installing schemathesis"
+    rm -rf .venv-schema
+    python3 -m venv .venv-schema
+    .venv-schema/bin/python -m pip install --quiet --no-input --disable-pip-version-check --requirement schema/requirements.txt
+}
+
 install_node() {
     echo "installing the Node SDK"
     (cd node && npm ci --silent --ignore-scripts --no-audit --no-fund --no-update-notifier)
@@ -49,6 +57,7 @@ install() (
     flock "$lock"
     unless_installed .venv/installed install_python "$(python3 --version && cat python/requirements.txt)"
     unless_installed node/node_modules/.installed install_node "$(cat node/package.json node/package-lock.json)"
+    unless_installed .venv-schema/installed install_schema "$(python3 --version && cat schema/requirements.txt)"
 )
 
 # ---- The server.
@@ -76,8 +85,8 @@ make_database() {
     sql "CREATE DATABASE $DATABASE OWNER tollgate_owner"
 }
 
-# tollgate ARGUMENT...: becomes the server's program (call it in a subshell), with this run's database, and with limits that
-# the suites don't run into by accident.
+# tollgate ARGUMENT...: becomes the server's program (call it in a subshell), with this run's database, with limits that the
+# suites don't run into by accident, and without retries and breakers: they count requests and put faults in on purpose.
 tollgate() {
     exec "${BARE[@]}" DATA_DIR="$FOLDER/data" \
         DATABASE_URL="$(address tollgate_app)" DATABASE_ADMIN_URL="$(address tollgate_owner)" \
@@ -85,6 +94,7 @@ tollgate() {
         RATE_LIMIT_REQUESTS_PER_MINUTE=100000 RATE_LIMIT_REQUESTS_PER_HOUR=100000 RATE_LIMIT_REQUESTS_PER_DAY=100000 \
         RATE_LIMIT_TOKENS_PER_MINUTE=1000000000 RATE_LIMIT_TOKENS_PER_HOUR=1000000000 \
         RATE_LIMIT_TOKENS_PER_DAY=1000000000 RATE_LIMIT_BURST=100000 RATE_LIMIT_CONCURRENCY=1000 \
+        PLAN_LIMITS=off TRIAL_TOKENS=1000000000 TRIAL_REQUESTS=100000 RETRY_ATTEMPTS=1 BREAKER_FAILURES=0 \
         "$SERVER" "$@"
 }
 
@@ -144,12 +154,32 @@ suite() {
     return "$status"
 }
 
+# The answers of all routes, to generated requests, beside what /openapi.json says of them.
+run_schema() {
+    local seed="${SEED:-$RANDOM}" examples=10 checks
+    [[ ${CHAOS:-} != long ]] || examples=500
+    checks=not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance
+    suite ADMIN_KEY="$(secret ADMIN_API_KEY)" USER_KEY="$(<"$FOLDER/data/demo_key")" SCHEMATHESIS_HOOKS=schema/hooks.py \
+        sh -c 'exec .venv-schema/bin/st run "$TOLLGATE_URL/openapi.json" "$@"' st \
+        --phases examples,coverage,fuzzing --checks "$checks" --max-examples "$examples" --seed "$seed" \
+        --continue-on-failure --no-shrink --suppress-health-check all --warnings off | tee "$FOLDER/schema.out"
+    local cases
+    cases="$(sed -n 's/^ *\([0-9]*\) generated.*/\1/p' "$FOLDER/schema.out")"
+    echo "promise P5: ${cases:-0} requests by schemathesis, 0 answers 5xx, each fits its schema (seed $seed)"
+}
+
+# secret NAME: of those that the demo has made for itself.
+secret() {
+    sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" "$FOLDER/data/demo_secrets.json"
+}
+
 run_suite() {
     printf '\n-- %s\n' "$1"
     case "$1" in
         python) suite .venv/bin/python -m pytest --quiet --tb=short -p no:cacheprovider python ;;
         node) suite node --test --test-reporter=spec node/*.test.mjs ;;
-        *) fail "no suite '$1': python or node" ;;
+        schema) run_schema ;;
+        *) fail "no suite '$1': python, node or schema" ;;
     esac
 }
 

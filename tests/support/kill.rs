@@ -9,7 +9,19 @@ use tollgate_sim::provider::Provider;
 
 /// Starts the server and waits until it takes calls.
 pub async fn start(database: &TestDatabase, folder: &TestFolder, sim: &Provider, client: &reqwest::Client) -> Served {
-    let served = Served::start(database, folder, &sim.base_url(), &[("SIGNUP_CREDITS_USD", "1000")]);
+    start_with(database, folder, sim, client, &[]).await
+}
+
+/// [`start`] with further settings.
+pub async fn start_with(
+    database: &TestDatabase,
+    folder: &TestFolder,
+    sim: &Provider,
+    client: &reqwest::Client,
+    further: &[(&str, &str)],
+) -> Served {
+    let settings: Vec<_> = [("SIGNUP_CREDITS_USD", "1000")].iter().chain(further).copied().collect();
+    let served = Served::start(database, folder, &sim.base_url(), &settings);
     let url = format!("http://{}/v1/models/openai/gpt-4o-mini", served.address);
     eventually("the server has its models", async || {
         client.get(&url).send().await.ok().filter(|reply| reply.status().as_u16() == 200).map(drop)

@@ -12,10 +12,12 @@
 //! ```
 
 pub mod binary;
+pub mod books;
 mod clock;
 mod folder;
 pub mod kill;
 pub mod money;
+pub mod redis;
 mod reply;
 
 pub use clock::TurnedClock;
@@ -111,6 +113,18 @@ pub fn environment(database: &TestDatabase, folder: &TestFolder, provider_url: &
         ("OPENROUTER_API_KEY", "sim-key"),
         ("OPENROUTER_BASE_URL", provider_url),
         ("REGISTER_PER_HOUR", "0"),
+        ("RATE_LIMIT_REQUESTS_PER_MINUTE", "1000000000"),
+        ("RATE_LIMIT_REQUESTS_PER_HOUR", "1000000000"),
+        ("RATE_LIMIT_REQUESTS_PER_DAY", "1000000000"),
+        ("RATE_LIMIT_TOKENS_PER_MINUTE", "1000000000000"),
+        ("RATE_LIMIT_TOKENS_PER_HOUR", "1000000000000"),
+        ("RATE_LIMIT_TOKENS_PER_DAY", "1000000000000"),
+        ("RATE_LIMIT_BURST", "1000000000"),
+        ("RATE_LIMIT_CONCURRENCY", "1000000"),
+        ("RATE_LIMIT_ADDRESS_PER_MINUTE", "1000000000"),
+        ("PLAN_LIMITS", "off"),
+        ("TRIAL_TOKENS", "1000000000"),
+        ("TRIAL_REQUESTS", "1000000000"),
         ("DRAIN_TIMEOUT", "10"),
         ("LOG_FORMAT", "text"),
     ]
@@ -186,4 +200,9 @@ pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Optio
         assert!(tokio::time::Instant::now() < deadline, "not within ten seconds: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// `CHAOS=long`: the sizes that are promised; else a tenth of them, which is what a push is tested with.
+pub fn is_long() -> bool {
+    std::env::var("CHAOS").is_ok_and(|size| size == "long")
 }

@@ -2,7 +2,7 @@
 
 use super::CatalogOptions;
 use super::desk::Desk;
-use super::messages::{AwaitFirstLists, CatalogError, FindStatus, GatewayStatus, RefreshModels};
+use super::messages::{AwaitFirstLists, CatalogError, FindStatus, GatewayStatus, RefreshModels, Refreshed};
 use crate::crashable;
 use crate::runtime::Drain;
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture, Supervised};
@@ -208,7 +208,7 @@ impl Handler<Landed> for CatalogActor {
 }
 
 impl Handler<RefreshModels> for CatalogActor {
-    type Result = ResponseFuture<Outcome>;
+    type Result = ResponseFuture<Vec<Refreshed>>;
 
     fn handle(&mut self, _: RefreshModels, ctx: &mut Self::Context) -> Self::Result {
         let mut answers = Vec::with_capacity(self.schedules.len());
@@ -217,20 +217,11 @@ impl Handler<RefreshModels> for CatalogActor {
             let (sender, answer) = oneshot::channel();
             if let Some(schedule) = self.schedules.iter_mut().find(|schedule| schedule.gateway == gateway) {
                 schedule.waiters.push(sender);
-                answers.push(async move { answer.await.unwrap_or(Err(CatalogError::Lost(gateway))) });
+                let outcome = async move { answer.await.unwrap_or(Err(CatalogError::Lost(gateway))) };
+                answers.push(async move { Refreshed { gateway, outcome: outcome.await } });
             }
         }
-        Box::pin(async move { sum(futures_util::future::join_all(answers).await) })
-    }
-}
-
-/// The models of all lists that came; the first failure when none did.
-fn sum(outcomes: Vec<Outcome>) -> Outcome {
-    let (came, failed): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
-    match failed.into_iter().next() {
-        Some(failure) if came.is_empty() => failure,
-        None if came.is_empty() => Err(CatalogError::NoGateway),
-        _ => Ok(came.into_iter().flatten().sum()),
+        Box::pin(futures_util::future::join_all(answers))
     }
 }
 

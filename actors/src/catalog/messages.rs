@@ -1,16 +1,23 @@
 //! What can be asked of the catalogue, and what it answers.
 
 use crate::ports::GatewayError;
-use crate::runtime::AskError;
 use actix::Message;
 use chrono::{DateTime, Utc};
 use std::time::Duration;
 use tollgate_domain::GatewayId;
 
-/// Ask every gateway for its list now, or join those who are asking already. Answers how many models came.
+/// Ask every gateway for its list now, or join those who are asking already.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<usize, CatalogError>")]
+#[rtype(result = "Vec<Refreshed>")]
 pub struct RefreshModels;
+
+/// What came of one gateway's refresh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refreshed {
+    pub gateway: GatewayId,
+    /// How many models came.
+    pub outcome: Result<usize, CatalogError>,
+}
 
 /// How old and how large every list is.
 #[derive(Debug, Message)]
@@ -50,13 +57,7 @@ pub enum CatalogError {
     /// A list without a model is a gateway's mistake: it would switch every model off.
     #[error("{0} sent an empty list")]
     Empty(GatewayId),
-    /// No gateway has a key.
-    #[error("no gateway is on")]
-    NoGateway,
     /// Its adapter panicked.
     #[error("the refresh of {0} was lost")]
     Lost(GatewayId),
-    /// The catalogue's actor did not answer.
-    #[error("the catalogue is {0}")]
-    Ask(#[from] AskError),
 }

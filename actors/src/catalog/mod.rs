@@ -10,19 +10,22 @@
 
 mod actor;
 mod archive;
+mod charged;
 mod desk;
 mod messages;
 mod names;
 mod prices;
 mod snapshot;
+mod text;
 
 #[cfg(test)]
 mod tests;
 
 pub use actor::CatalogActor;
 pub use archive::CatalogArchive;
-pub use messages::{AwaitFirstLists, CatalogError, FindStatus, GatewayStatus, RefreshModels};
+pub use messages::{AwaitFirstLists, CatalogError, FindStatus, GatewayStatus, RefreshModels, Refreshed};
 pub use snapshot::{CatalogEntry, CatalogSnapshot, GatewayList};
+pub use text::{ListText, Run, runs};
 
 use crate::ports::{Clock, ModelGateway};
 use crate::runtime::{self, AskError, Handle, Supervision};
@@ -101,12 +104,12 @@ impl Catalog {
         self.published.load_full()
     }
 
-    /// Asks every gateway now, or joins those who are asking. Answers how many models came.
+    /// Asks every gateway now, or joins those who are asking. What fails costs no model: the last good lists are served on.
     ///
     /// # Errors
-    /// The first failure, when no gateway answered; the last good lists are served on.
-    pub async fn refresh(&self) -> Result<usize, CatalogError> {
-        self.handle.ask_flat(RefreshModels).await
+    /// As [`Handle::ask`].
+    pub async fn refresh(&self) -> Result<Vec<Refreshed>, AskError> {
+        self.handle.ask(RefreshModels).await
     }
 
     /// How old and how large every list is.

@@ -2,6 +2,7 @@
 
 use super::snapshot::{CatalogEntry, GatewayList};
 use std::collections::HashMap;
+use std::sync::Arc;
 use tollgate_domain::{PriceLines, PriceList};
 
 /// Ten dollars for one request or one image, in nano-dollars: above it a unit was mixed up.
@@ -20,36 +21,43 @@ fn lines_are_sane(lines: PriceLines) -> bool {
         && [request, image].iter().all(|fee| (0..=FLAT_SANE_MAX).contains(fee))
 }
 
-/// OpenRouter's prices, by lower-cased id and canonical slug: they stand in for those of gateways that state none.
+/// OpenRouter's priced models, by lower-cased id and canonical slug: their prices stand in for those of gateways that state
+/// none.
 #[derive(Debug, Default)]
-pub(super) struct ReferencePrices(HashMap<String, PriceList>);
+pub(super) struct ReferencePrices {
+    ids: HashMap<String, Arc<CatalogEntry>>,
+    slugs: HashMap<String, Arc<CatalogEntry>>,
+}
 
 impl ReferencePrices {
     pub(super) fn of(openrouter: Option<&GatewayList>) -> Self {
-        let mut prices = HashMap::new();
-        let priced =
-            || openrouter.iter().flat_map(|list| &list.entries).filter_map(|entry| Some((entry, entry.prices.as_ref()?)));
-        for (entry, lines) in priced() {
-            prices.insert(entry.id.to_lowercase(), lines.clone());
-        }
-        // Variants share the slug of what they vary, and `:free` is no price for others.
-        for (entry, lines) in priced().filter(|(entry, _)| !entry.id.contains(':')) {
-            if let Some(slug) = &entry.canonical_slug {
-                prices.entry(slug.to_lowercase()).or_insert_with(|| lines.clone());
+        let mut reference = Self::default();
+        for entry in openrouter.iter().flat_map(|list| &list.entries).filter(|entry| entry.prices.is_some()) {
+            reference.ids.insert(entry.id.to_lowercase(), Arc::clone(entry));
+            // Variants share the slug of what they vary, and `:free` is no price for others.
+            if let Some(slug) = entry.canonical_slug.as_ref().filter(|_| !entry.id.contains(':')) {
+                reference.slugs.entry(slug.to_lowercase()).or_insert_with(|| Arc::clone(entry));
             }
         }
-        Self(prices)
+        reference
     }
 
-    /// The price of the same model: by its id, its id without a leading `@` and a `:suffix`, its canonical slug.
-    pub(super) fn find(&self, entry: &CatalogEntry) -> Option<PriceList> {
-        if self.0.is_empty() {
+    /// The same model: by its id, its id without a leading `@` and a `:suffix`, the id that the gateway itself uses, its
+    /// canonical slug; first among OpenRouter's ids, then among its slugs.
+    pub(super) fn find(&self, entry: &CatalogEntry) -> Option<&CatalogEntry> {
+        if self.ids.is_empty() {
             return None;
         }
-        let id = entry.id.to_lowercase();
-        let plain = id.strip_prefix('@').unwrap_or(&id);
-        let plain = plain.split_once(':').map_or(plain, |(name, _)| name);
+        let [id, own] = [entry.id.to_lowercase(), entry.upstream_id.to_lowercase()];
         let slug = entry.canonical_slug.as_deref().map(str::to_lowercase);
-        [Some(id.as_str()), Some(plain), slug.as_deref()].into_iter().flatten().find_map(|name| self.0.get(name)).cloned()
+        let names = || [Some(id.as_str()), Some(plain(&id)), Some(plain(&own)), slug.as_deref()].into_iter().flatten();
+        let found = names().find_map(|name| self.ids.get(name)).or_else(|| names().find_map(|name| self.slugs.get(name)));
+        found.map(|twin| &**twin)
     }
+}
+
+/// Without a leading `@` and a `:suffix`.
+fn plain(id: &str) -> &str {
+    let id = id.strip_prefix('@').unwrap_or(id);
+    id.split_once(':').map_or(id, |(name, _)| name)
 }

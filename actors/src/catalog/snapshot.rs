@@ -1,17 +1,24 @@
 //! The catalogue as everybody reads it: immutable, shared, looked up without allocation.
 
+use super::charged;
 use super::names::Names;
 use super::prices::{self, ReferencePrices};
+use super::text::{ListText, Writer, open_text};
 use crate::ports::CatalogModel;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tollgate_domain::{GatewayId, Nanos, PriceLines, PriceList, PricePerMillion};
+use tollgate_domain::{GatewayId, PriceList, PricePerMillion};
 
 /// Numbers the snapshots of this process.
 static VERSIONS: AtomicU64 = AtomicU64::new(1);
+
+/// What is shown of a model at Portkey that OpenRouter has not, or not with a price.
+const NO_PRICING: &str =
+    r#"{"prompt":null,"completion":null,"request":null,"image":null,"web_search":null,"internal_reasoning":null}"#;
 
 /// A model as it is sold: what its gateway says of it, and what is charged.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,22 +43,21 @@ pub struct CatalogEntry {
     pub max_completion_tokens: Option<i64>,
     /// The gateway stated a price that is none.
     pub absurd_price: bool,
-    /// The public JSON object as text, without its closing brace.
-    open_json: Box<str>,
+    /// The public `pricing` as JSON: OpenRouter's own, or at Portkey that of the same model at OpenRouter.
+    pub(super) pricing: Option<Arc<str>>,
+    /// The gateway's provider checks what is sent, as far as the gateway says so.
+    pub is_moderated: bool,
+    /// Where it stands in its gateway's list.
+    pub place: u32,
 }
 
 impl CatalogEntry {
     /// Takes the adapter's model over. Prices are checked here, for every gateway alike.
-    fn new(model: CatalogModel, default: PricePerMillion) -> Self {
+    fn new(model: &CatalogModel, place: u32, default: PricePerMillion) -> Self {
         let text = |field: &str| model.public.get(field).and_then(serde_json::Value::as_str).map(Box::from);
         let is_priced = model.prices.is_some();
-        let prices = model.prices.filter(prices::are_sane);
+        let prices = model.prices.clone().filter(prices::are_sane);
         let absurd_price = is_priced && prices.is_none();
-        let mut json = match &model.public {
-            serde_json::Value::Object(_) => model.public.to_string(),
-            _ => "{}".to_owned(),
-        };
-        json.pop();
         Self {
             canonical_slug: text("canonical_slug"),
             provider_slug: text("provider_slug"),
@@ -62,35 +68,35 @@ impl CatalogEntry {
             gateway: model.gateway,
             context_length: model.context_length.max(0),
             max_completion_tokens: model.max_completion_tokens.filter(|tokens| *tokens > 0),
-            open_json: json.into_boxed_str(),
+            pricing: public_pricing(model.gateway, &model.public),
+            is_moderated: model.public.pointer("/top_provider/is_moderated") == Some(&serde_json::Value::Bool(true)),
+            place,
             upstream_id: model.upstream_id.as_deref().unwrap_or(&model.id).into(),
-            id: model.id.into_boxed_str(),
+            id: model.id.as_str().into(),
         }
     }
 
-    /// Appends the entry as a JSON object: the public fields, then `charged_pricing`.
-    pub fn write_json(&self, out: &mut String) {
-        out.push_str(&self.open_json);
-        if self.open_json.len() > 1 {
-            out.push(',');
+    /// Appends what depends on other lists than the entry's own, as further members of its JSON object.
+    pub(super) fn write_pricing(&self, out: &mut String) {
+        if self.gateway == GatewayId::Portkey {
+            // Writing to a String can't fail.
+            let _ = write!(out, ",\"pricing\":{}", self.pricing.as_deref().unwrap_or(NO_PRICING));
         }
-        out.push_str("\"charged_pricing\":");
-        self.write_charged_pricing(out);
-        out.push('}');
+        out.push_str(",\"charged_pricing\":");
+        charged::write(&self.charged, out);
     }
 
-    /// Appends what is charged as a JSON object of decimal strings: dollars per token, `request` and `image` per piece.
-    pub fn write_charged_pricing(&self, out: &mut String) {
-        let PriceLines { prompt, completion, cache_read, cache_write, reasoning, request, image } = self.charged.base;
-        // Writing to a String can't fail.
-        let _ = write!(out, r#"{{"prompt":"{}","completion":"{}""#, prompt.to_usd_per_token(), completion.to_usd_per_token());
-        let _ = write!(out, r#","request":"{}","image":"{}""#, Nanos(request), Nanos(image));
-        let own = [("internal_reasoning", reasoning), ("input_cache_read", cache_read), ("input_cache_write", cache_write)];
-        for (name, price) in own.into_iter().filter_map(|(name, price)| Some((name, price?))) {
-            let _ = write!(out, r#","{name}":"{}""#, price.to_usd_per_token());
-        }
-        out.push('}');
+    /// Who made it: `provider_slug`, or the gateway where nobody is named.
+    #[must_use]
+    pub fn maker(&self) -> &str {
+        self.provider_slug.as_deref().unwrap_or(self.gateway.as_str())
     }
+}
+
+/// OpenRouter's, to be shown at Portkey, too (`contract.md` A.1).
+fn public_pricing(gateway: GatewayId, public: &serde_json::Value) -> Option<Arc<str>> {
+    let stated = public.get("pricing").filter(|_| gateway == GatewayId::OpenRouter)?;
+    Some(stated.to_string().into())
 }
 
 /// One gateway's list.
@@ -101,6 +107,7 @@ pub struct GatewayList {
     pub fetched_at: DateTime<Utc>,
     /// In the gateway's order, each id once.
     pub entries: Vec<Arc<CatalogEntry>>,
+    text: ListText,
 }
 
 impl GatewayList {
@@ -108,12 +115,25 @@ impl GatewayList {
     #[must_use]
     pub fn new(gateway: GatewayId, fetched_at: DateTime<Utc>, models: Vec<CatalogModel>, default: PricePerMillion) -> Self {
         let mut seen = HashSet::with_capacity(models.len());
-        let entries = models
-            .into_iter()
-            .filter(|model| model.gateway == gateway && !model.id.is_empty() && seen.insert(model.id.clone()))
-            .map(|model| Arc::new(CatalogEntry::new(model, default)))
-            .collect();
-        Self { gateway, fetched_at, entries }
+        let (mut entries, mut text) = (Vec::with_capacity(models.len()), Writer::default());
+        for model in models {
+            if model.gateway != gateway || model.id.is_empty() || !seen.insert(model.id.clone()) {
+                continue;
+            }
+            let place = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+            let entry = CatalogEntry::new(&model, place, default);
+            let open = open_text(model, entry.maker());
+            if text.push(&open, &entry) {
+                entries.push(Arc::new(entry));
+            }
+        }
+        Self { gateway, fetched_at, entries, text: text.finish() }
+    }
+
+    /// The entries as the doors show them.
+    #[must_use]
+    pub const fn text(&self) -> &ListText {
+        &self.text
     }
 
     /// Models that are charged at a price that is not their gateway's.
@@ -125,10 +145,20 @@ impl GatewayList {
     /// The list with what each model of unknown price is charged now.
     fn charged_at(&self, reference: &ReferencePrices, default: PricePerMillion) -> Self {
         let charge = |entry: &Arc<CatalogEntry>| {
-            let charged = entry.prices.clone().or_else(|| reference.find(entry)).unwrap_or_else(|| PriceList::flat(default));
-            if charged == entry.charged { Arc::clone(entry) } else { Arc::new(CatalogEntry { charged, ..(**entry).clone() }) }
+            let twin = if entry.prices.is_none() { reference.find(entry) } else { None };
+            let stated = entry.prices.as_ref().or_else(|| twin?.prices.as_ref());
+            let charged = stated.cloned().unwrap_or_else(|| PriceList::flat(default));
+            let pricing = match entry.gateway {
+                GatewayId::Portkey => twin.and_then(|twin| twin.pricing.clone()),
+                _ => entry.pricing.clone(),
+            };
+            let is_as_before = charged == entry.charged && pricing == entry.pricing;
+            if is_as_before { Arc::clone(entry) } else { Arc::new(CatalogEntry { charged, pricing, ..(**entry).clone() }) }
         };
-        Self { gateway: self.gateway, fetched_at: self.fetched_at, entries: self.entries.iter().map(charge).collect() }
+        let entries: Vec<Arc<CatalogEntry>> = self.entries.iter().map(charge).collect();
+        let as_before = entries.iter().zip(&self.entries).all(|(new, old)| Arc::ptr_eq(new, old));
+        let text = if as_before { self.text.clone() } else { self.text.charged_anew(&entries) };
+        Self { gateway: self.gateway, fetched_at: self.fetched_at, entries, text }
     }
 }
 
@@ -177,6 +207,13 @@ impl CatalogSnapshot {
     #[must_use]
     pub fn merged(&self) -> &[Arc<CatalogEntry>] {
         &self.merged
+    }
+
+    /// The entry of this snapshot as a JSON object: the public fields, then `charged_pricing`.
+    #[must_use]
+    pub fn text_of(&self, entry: &CatalogEntry) -> Bytes {
+        let place = entry.place..entry.place.saturating_add(1);
+        self.list(entry.gateway).map_or_else(Bytes::new, |list| list.text().slice(place))
     }
 
     /// Differs between any two snapshots of a process; 0 for the empty one.

@@ -171,7 +171,8 @@ async fn read(shared: Arc<Shared>, hash: KeyHash, older: Vec<KeyHash>, mut began
 
 fn caller_of(shared: &Shared, row: CallerRow) -> Caller {
     let defaults = CallerDefaults { limits: shared.options.default_limits, trial: shared.options.trial };
-    let trial = row.user.trial_expires_at.map(|expires_at| {
+    // Switched off, trials that have begun don't bind anyone any more.
+    let trial = row.user.trial_expires_at.filter(|_| defaults.trial.days > 0).map(|expires_at| {
         let user = UserId(row.user.id);
         let meter = shared.trials.get_with(user, || Arc::new(TrialMeter::new(user)));
         meter.learn(row.user.trial_used_tokens, row.user.trial_used_requests);

@@ -2,7 +2,7 @@
 
 use super::checks::{Scopes, list_of, parse_domain, parse_net};
 use super::keys::Environment;
-use super::meters::{KeyMeter, TrialMeter};
+use super::meters::{KeyMeter, Spent, TrialMeter};
 use crate::ledger::{Asset, UserAccounts};
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
@@ -28,6 +28,8 @@ pub struct Caller {
     pub accounts: UserAccounts,
     pub plan: Plan,
     pub limits: RateLimits,
+    /// False: the settings' defaults.
+    pub has_own_limits: bool,
     /// `trial`, `active`, `expired` or `cancelled`.
     pub subscription_status: String,
     /// `None` when the trial is over because the user pays, or there never was one.
@@ -66,6 +68,7 @@ impl Caller {
             is_active: key.is_active && user.is_active,
             accounts: dollars_of(id, accounts),
             plan: Plan::from_rows(plan),
+            has_own_limits: limits.is_some(),
             limits: limits.unwrap_or(defaults.limits),
             subscription_status: user.subscription_status,
             trial,
@@ -109,13 +112,13 @@ impl Trial {
     /// Tokens left, as far as this replica knows: others' use shows seconds later. Not negative.
     #[must_use]
     pub fn tokens_remaining(&self) -> i64 {
-        self.tokens_max.saturating_sub(self.meter.tokens()).max(0)
+        self.tokens_max.saturating_sub(self.meter.spent().tokens).max(0)
     }
 
     /// Requests left, likewise.
     #[must_use]
     pub fn requests_remaining(&self) -> i64 {
-        self.requests_max.saturating_sub(self.meter.requests()).max(0)
+        self.requests_max.saturating_sub(self.meter.spent().requests).max(0)
     }
 
     /// Is its time over?
@@ -123,6 +126,47 @@ impl Trial {
     pub fn is_over(&self, now: DateTime<Utc>) -> bool {
         self.expires_at <= now
     }
+
+    /// Sets a call's request and tokens aside. Exact on one replica, however many ask at the same time.
+    ///
+    /// # Errors
+    /// The time is over, or not so much is left.
+    pub fn reserve(&self, tokens: i64, now: DateTime<Utc>) -> Result<TrialSlot, TrialRefusal> {
+        if self.is_over(now) {
+            return Err(TrialRefusal::Over { ended_at: self.expires_at });
+        }
+        let part = Spent { tokens, requests: 1 };
+        let most = Spent { tokens: self.tokens_max, requests: self.requests_max };
+        match self.meter.reserve(part, most) {
+            Ok(()) => Ok(TrialSlot { meter: Arc::clone(&self.meter), part }),
+            Err(spent) => Err(TrialRefusal::UsedUp {
+                tokens_remaining: most.tokens.saturating_sub(spent.tokens).max(0),
+                requests_remaining: most.requests.saturating_sub(spent.requests).max(0),
+            }),
+        }
+    }
+}
+
+/// What a call has set aside of its user's trial. Given back when dropped, unless settled.
+#[must_use]
+pub struct TrialSlot {
+    pub(super) meter: Arc<TrialMeter>,
+    pub(super) part: Spent,
+}
+
+impl Drop for TrialSlot {
+    fn drop(&mut self) {
+        self.meter.give_back(self.part);
+    }
+}
+
+/// Why a trial does not let a call through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TrialRefusal {
+    #[error("Your trial has expired. Please upgrade to a paid plan to go on")]
+    Over { ended_at: DateTime<Utc> },
+    #[error("Trial limit exceeded: {tokens_remaining} tokens and {requests_remaining} requests are left of the trial")]
+    UsedUp { tokens_remaining: i64, requests_remaining: i64 },
 }
 
 /// What a plan lets its user do.

@@ -112,8 +112,10 @@ pub fn host_of(address: &str) -> Option<String> {
     };
     let port_fits = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
-    (port_fits && !host.is_empty() && host.chars().all(fits)).then_some(host)
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ':');
+    // No label is empty, so neither is the host.
+    let labels_fit = host.split('.').all(|label| !label.is_empty() && label.chars().all(fits));
+    (port_fits && labels_fit).then_some(host)
 }
 
 /// A list as the row has it: `None` when it is empty or holds nothing but empty texts. Entries that can't be read

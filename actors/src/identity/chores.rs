@@ -164,18 +164,18 @@ pub(super) async fn delete_key(shared: Arc<Shared>, user: UserId, key: KeyId) ->
 }
 
 pub(super) async fn set_limits(shared: Arc<Shared>, set: SetLimits) -> Result<usize, IdentityError> {
-    let (user, keys) = match set.target {
-        LimitTarget::Key { user, key } => (user, vec![key]),
-        LimitTarget::AllKeysOf(user) => {
-            let rows = api_keys::list(&shared.store, user).await?;
-            (user, rows.into_iter().map(|row| KeyId(row.id)).collect())
-        }
+    let (LimitTarget::Keys { user, .. } | LimitTarget::AllKeysOf(user)) = set.target;
+    let all: Vec<KeyId> = api_keys::list(&shared.store, user).await?.into_iter().map(|row| KeyId(row.id)).collect();
+    let keys = match set.target {
+        LimitTarget::Keys { keys, .. } if keys.iter().all(|key| all.contains(key)) => keys,
+        LimitTarget::Keys { .. } => return Err(IdentityError::UnknownKey),
+        LimitTarget::AllKeysOf(_) => all,
     };
     if keys.is_empty() {
         return Err(IdentityError::UnknownUser);
     }
     let defaults = shared.options.default_limits;
-    rate_limits::set(&shared.store, user, &keys, set.limits, defaults, shared.clock.now()).await?;
+    rate_limits::set(&shared.store, user, &keys, set.limits, set.by, defaults, shared.clock.now()).await?;
     shared.cache.freshness.mark(user);
     Ok(keys.len())
 }

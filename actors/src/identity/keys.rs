@@ -183,4 +183,6 @@ const fn is_url_safe(byte: u8) -> bool {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

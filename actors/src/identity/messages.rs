@@ -15,7 +15,7 @@ use tollgate_domain::{KeyId, Nanos, OperationId, PlanId, UserId};
 use tollgate_store::StoreError;
 use tollgate_store::api_keys::{CreateKeyError, KeyRow};
 use tollgate_store::plans::AssignError;
-use tollgate_store::rate_limits::NewLimits;
+use tollgate_store::rate_limits::{NewLimits, RateLimits, SetBy, SetLimitsError};
 use tollgate_store::users::RegisterError;
 
 /// Why identity did not do it.
@@ -40,6 +40,9 @@ pub enum IdentityError {
     TooManyRegistrations { retry_after: Duration },
     #[error("the key's request limit is reached")]
     RequestCap,
+    /// An owner may lower a key's limits, not raise them above what an operator or the settings gave.
+    #[error("key {key} may have at most {ceiling:?}")]
+    AboveGrant { key: KeyId, ceiling: RateLimits },
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error("identity is overloaded")]
@@ -85,6 +88,15 @@ impl From<CreateKeyError> for IdentityError {
         match error {
             CreateKeyError::NameTaken => Self::KeyNameTaken,
             CreateKeyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SetLimitsError> for IdentityError {
+    fn from(error: SetLimitsError) -> Self {
+        match error {
+            SetLimitsError::AboveGrant { key, ceiling } => Self::AboveGrant { key, ceiling },
+            SetLimitsError::Store(error) => error.into(),
         }
     }
 }
@@ -166,12 +178,10 @@ pub struct DeleteKey {
 }
 
 /// Whose limits to set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LimitTarget {
-    Key {
-        user: UserId,
-        key: KeyId,
-    },
+    /// These of the user's keys.
+    Keys { user: UserId, keys: Vec<KeyId> },
     /// All keys that the user has now.
     AllKeysOf(UserId),
 }
@@ -182,6 +192,7 @@ pub enum LimitTarget {
 pub struct SetLimits {
     pub target: LimitTarget,
     pub limits: NewLimits,
+    pub by: SetBy,
 }
 
 /// Put a user on a plan from now on, for months of 30 days; ends the trial. Answers the plan's name.

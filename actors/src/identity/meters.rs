@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tollgate_domain::{KeyId, UserId};
 use tollgate_store::api_keys::{self, KeyUse};
 use tollgate_store::users::{self, TrialUse};
@@ -48,40 +48,104 @@ impl KeyMeter {
     }
 }
 
-/// Counts one user's trial, over all keys of the user.
+/// Counts one user's trial, over all keys of the user. One lock, so that what is left is exact at every moment.
 pub(super) struct TrialMeter {
     user: UserId,
-    known_tokens: AtomicI64,
-    known_requests: AtomicI64,
-    pending_tokens: AtomicI64,
-    pending_requests: AtomicI64,
+    counts: Mutex<TrialCounts>,
     listed: AtomicBool,
 }
 
+#[derive(Clone, Copy, Default)]
+struct TrialCounts {
+    /// What the database says.
+    known: Spent,
+    /// What it does not know yet.
+    pending: Spent,
+    /// What calls under way may come to.
+    reserved: Spent,
+    /// The pending part is on its way: what the database says now may hold it already.
+    is_flushing: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Spent {
+    pub tokens: i64,
+    pub requests: i64,
+}
+
+impl Spent {
+    const fn plus(self, other: Self) -> Self {
+        Self { tokens: self.tokens.saturating_add(other.tokens), requests: self.requests.saturating_add(other.requests) }
+    }
+
+    const fn minus(self, other: Self) -> Self {
+        Self { tokens: self.tokens.saturating_sub(other.tokens), requests: self.requests.saturating_sub(other.requests) }
+    }
+}
+
 impl TrialMeter {
-    pub(super) const fn new(user: UserId) -> Self {
-        Self {
-            user,
-            known_tokens: AtomicI64::new(0),
-            known_requests: AtomicI64::new(0),
-            pending_tokens: AtomicI64::new(0),
-            pending_requests: AtomicI64::new(0),
-            listed: AtomicBool::new(false),
-        }
+    pub(super) fn new(user: UserId) -> Self {
+        Self { user, counts: Mutex::default(), listed: AtomicBool::new(false) }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, TrialCounts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Totals that the database says; they only rise.
     pub(super) fn learn(&self, tokens: i64, requests: i64) {
-        self.known_tokens.fetch_max(tokens, Ordering::Relaxed);
-        self.known_requests.fetch_max(requests, Ordering::Relaxed);
+        let mut counts = self.counts();
+        if !counts.is_flushing {
+            counts.known.tokens = counts.known.tokens.max(tokens);
+            counts.known.requests = counts.known.requests.max(requests);
+        }
     }
 
-    pub(super) fn tokens(&self) -> i64 {
-        self.known_tokens.load(Ordering::Relaxed).saturating_add(self.pending_tokens.load(Ordering::Relaxed))
+    /// What is used, and what calls under way may come to.
+    pub(super) fn spent(&self) -> Spent {
+        let counts = self.counts();
+        counts.known.plus(counts.pending).plus(counts.reserved)
     }
 
-    pub(super) fn requests(&self) -> i64 {
-        self.known_requests.load(Ordering::Relaxed).saturating_add(self.pending_requests.load(Ordering::Relaxed))
+    /// Sets a call's part aside if it fits below `most`; else says what is spent.
+    pub(super) fn reserve(&self, part: Spent, most: Spent) -> Result<(), Spent> {
+        let mut counts = self.counts();
+        let spent = counts.known.plus(counts.pending).plus(counts.reserved);
+        let after = spent.plus(part);
+        if after.tokens > most.tokens || after.requests > most.requests {
+            return Err(spent);
+        }
+        counts.reserved = counts.reserved.plus(part);
+        Ok(())
+    }
+
+    /// Ends a reservation without use.
+    pub(super) fn give_back(&self, part: Spent) {
+        let mut counts = self.counts();
+        counts.reserved = counts.reserved.minus(part);
+    }
+
+    /// Ends a reservation with what was really used.
+    fn settle(&self, reserved: Spent, used: Spent) {
+        let mut counts = self.counts();
+        counts.reserved = counts.reserved.minus(reserved);
+        counts.pending = counts.pending.plus(used);
+    }
+
+    fn take_pending(&self) -> TrialUse {
+        let mut counts = self.counts();
+        counts.is_flushing = true;
+        TrialUse { user: self.user, tokens: counts.pending.tokens, requests: counts.pending.requests }
+    }
+
+    /// The flush has ended: `total` is what the database says now, `None` when nothing was written.
+    fn flushed(&self, sent: TrialUse, total: Option<Spent>) {
+        let mut counts = self.counts();
+        counts.is_flushing = false;
+        if let Some(total) = total {
+            counts.pending = counts.pending.minus(Spent { tokens: sent.tokens, requests: sent.requests });
+            counts.known = total;
+        }
     }
 }
 
@@ -109,8 +173,12 @@ impl Meters {
 
     /// What a trial has used; negative to take back.
     pub(super) fn trial_used(&self, meter: &Arc<TrialMeter>, tokens: i64, requests: i64) {
-        meter.pending_tokens.fetch_add(tokens, Ordering::Relaxed);
-        meter.pending_requests.fetch_add(requests, Ordering::Relaxed);
+        self.trial_settled(meter, Spent::default(), Spent { tokens, requests });
+    }
+
+    /// What a trial has used of what was set aside for a call.
+    pub(super) fn trial_settled(&self, meter: &Arc<TrialMeter>, reserved: Spent, used: Spent) {
+        meter.settle(reserved, used);
         list(&self.trials, meter, &meter.listed);
     }
 
@@ -157,27 +225,18 @@ impl Meters {
         if meters.is_empty() {
             return Ok(());
         }
-        let used: Vec<TrialUse> = meters
-            .values()
-            .map(|meter| {
-                meter.listed.store(false, Ordering::Release);
-                let tokens = meter.pending_tokens.load(Ordering::Acquire);
-                TrialUse { user: meter.user, tokens, requests: meter.pending_requests.load(Ordering::Acquire) }
-            })
-            .collect();
-        let totals = users::add_trial_use(store, &used).await;
-        for written in totals.as_deref().unwrap_or_default() {
-            if let Some(meter) = meters.get(&written.user) {
-                meter.learn(written.tokens, written.requests);
-            }
+        let mut used = Vec::with_capacity(meters.len());
+        for meter in meters.values() {
+            meter.listed.store(false, Ordering::Release);
+            used.push(meter.take_pending());
         }
-        for used in &used {
-            let Some(meter) = meters.get(&used.user) else { continue };
-            if totals.is_ok() {
-                // Known first, pending after: for a moment it counts double, never too little.
-                meter.pending_tokens.fetch_sub(used.tokens, Ordering::AcqRel);
-                meter.pending_requests.fetch_sub(used.requests, Ordering::AcqRel);
-            } else {
+        let totals = users::add_trial_use(store, &used).await;
+        let written: HashMap<UserId, Spent> =
+            totals.iter().flatten().map(|total| (total.user, Spent { tokens: total.tokens, requests: total.requests })).collect();
+        for sent in used {
+            let Some(meter) = meters.get(&sent.user) else { continue };
+            meter.flushed(sent, written.get(&sent.user).copied());
+            if totals.is_err() {
                 list(&self.trials, meter, &meter.listed);
             }
         }

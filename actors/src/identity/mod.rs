@@ -23,11 +23,13 @@ pub mod messages;
 mod meters;
 mod registrations;
 
-pub use caller::{Caller, CallerDefaults, Plan, PlanLimits, RateLimits, Trial, TrialTerms};
+pub use caller::{
+    Caller, CallerDefaults, Plan, PlanLimits, RateLimits, Trial, TrialRefusal, TrialSlot, TrialTerms, WITHOUT_PLAN,
+};
 pub use messages::{
     AddCredits, AssignPlan, CreateKey, CreatedKey, DeleteKey, IdentityError, LimitTarget, Register, Registration, SetLimits,
 };
-pub use tollgate_store::rate_limits::NewLimits;
+pub use tollgate_store::rate_limits::{NewLimits, SetBy};
 
 use crate::ledger::{Balance, Credit, Ledger, LedgerError};
 use crate::ports::Clock;
@@ -39,14 +41,15 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use keys::Peppers;
 use messages::{FindKey, TakeRequest};
-use meters::{Meters, TrialMeter};
+use meters::{Meters, Spent, TrialMeter};
 use moka::sync::Cache;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tollgate_domain::{KeyId, Nanos, UserId};
 use tollgate_store::api_keys::{self, KeyRow};
 use tollgate_store::users::{DollarAccounts, UserRow};
-use tollgate_store::{Store, users};
+use tollgate_store::{Store, rate_limits, users};
 
 /// More messages under way than a database with 16 connections answers in its two seconds of patience.
 const CAPACITY: usize = 4_096;
@@ -194,6 +197,12 @@ impl Identity {
         }
     }
 
+    /// A call of a trial has ended, and used so many tokens.
+    pub fn trial_settled(&self, mut slot: TrialSlot, tokens: i64) {
+        let reserved = std::mem::take(&mut slot.part);
+        self.shared.meters.trial_settled(&slot.meter, reserved, Spent { tokens, requests: 1 });
+    }
+
     /// Registers a user.
     ///
     /// # Errors
@@ -221,7 +230,7 @@ impl Identity {
     /// Sets limits; answers for how many keys.
     ///
     /// # Errors
-    /// `UnknownUser` when the target has no keys.
+    /// `UnknownUser` when the target has no keys, `UnknownKey` when one of them is not the user's, `AboveGrant`.
     pub async fn set_limits(&self, set: SetLimits) -> Result<usize, IdentityError> {
         self.handle.ask_flat(set).await
     }
@@ -248,6 +257,19 @@ impl Identity {
     /// `Unavailable` when the database is away.
     pub async fn list_keys(&self, user: UserId) -> Result<Vec<KeyRow>, IdentityError> {
         Ok(api_keys::list(&self.shared.store, user).await?)
+    }
+
+    /// The user's keys, newest first, and what each may do.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database is away.
+    pub async fn list_limits(&self, user: UserId) -> Result<Vec<(KeyRow, RateLimits)>, IdentityError> {
+        let own: HashMap<KeyId, RateLimits> = rate_limits::of_user(&self.shared.store, user).await?.into_iter().collect();
+        let with_limits = |key: KeyRow| {
+            let limits = own.get(&KeyId(key.id)).copied().unwrap_or(self.shared.options.default_limits);
+            (key, limits)
+        };
+        Ok(self.list_keys(user).await?.into_iter().map(with_limits).collect())
     }
 
     /// The user and their accounts.
@@ -309,4 +331,4 @@ impl Drop for RequestSlot {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

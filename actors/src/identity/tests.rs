@@ -13,7 +13,7 @@ use std::time::Instant;
 use tollgate_domain::AccountId;
 use tollgate_store::api_keys::CallerRow;
 
-pub(super) const NOON: DateTime<Utc> = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
+pub(crate) const NOON: DateTime<Utc> = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
 
 const DEFAULTS: CallerDefaults = CallerDefaults {
     limits: RateLimits {
@@ -30,7 +30,7 @@ const DEFAULTS: CallerDefaults = CallerDefaults {
 };
 
 /// A caller who may do everything, but for what `change` takes away.
-pub(super) fn caller(change: impl FnOnce(&mut CallerRow)) -> Caller {
+pub(crate) fn caller(change: impl FnOnce(&mut CallerRow)) -> Caller {
     let key = KeyRow {
         id: 1,
         user_id: 1,
@@ -71,6 +71,13 @@ pub(super) fn caller(change: impl FnOnce(&mut CallerRow)) -> Caller {
     let mut row = CallerRow { key, user, limits: None, plan: None, accounts };
     change(&mut row);
     Caller::from_row(row, &DEFAULTS, None)
+}
+
+/// A caller whose trial ends a day after noon.
+pub(crate) fn caller_on_trial(tokens_max: i64, requests_max: i64) -> Caller {
+    let meter = Arc::new(TrialMeter::new(UserId(1)));
+    let trial = Trial { expires_at: NOON + chrono::TimeDelta::days(1), tokens_max, requests_max, meter };
+    Caller { trial: Some(trial), ..caller(|_| ()) }
 }
 
 /// K1. The bar has slack for unoptimised builds and shared machines; the figure is printed.

@@ -74,6 +74,8 @@ where
     // Zero is unbounded to actix. The handle's permits are the bound: unlike a mailbox's, every sender meets them.
     let (sender, receiver) = channel(0);
     let supervision = supervision.clone();
+    // Seen at 0 from the start: who has never been restarted is known, too.
+    metrics::counter!("tollgate_actor_restarts_total", "actor" => name).increment(0);
     let accepted = arbiter.spawn_fn(move || {
         let mut context = Context::with_receiver(receiver);
         match catch_unwind(AssertUnwindSafe(|| build(&mut context))) {

@@ -21,6 +21,8 @@ pub struct PricePerMillion(pub i64);
 impl PricePerMillion {
     /// The dearest price a catalogue may bring in, one cent a token: above it a unit was mixed up.
     pub const SANE_MAX: Self = Self(10_000_000_000_000);
+    /// The cheapest one that is not free, a hundredth of a cent for a million tokens: below it, too.
+    pub const SANE_MIN: Self = Self(100_000);
 
     /// Reads a price in dollars per single token, as catalogues write it (`"0.0000025"`). Finer than a
     /// femto-dollar a token is cut off.
@@ -29,13 +31,15 @@ impl PricePerMillion {
     /// Text that is no plain decimal, or beyond `i64`. A sign is read: whether a negative price is a price is the
     /// catalogue's to say.
     pub fn parse_usd_per_token(text: &str) -> Result<Self, MoneyError> {
-        let shortened = match text.split_once('.') {
-            Some((whole, fraction)) if fraction.len() > 15 && fraction.is_ascii() => {
-                format!("{whole}.{}", fraction.get(..15).unwrap_or(fraction))
-            }
-            _ => text.to_owned(),
-        };
-        parse_decimal(&shortened, 15).map(Self)
+        parse_shortened(text, 15).map(Self)
+    }
+
+    /// Reads a price in dollars per million tokens (`"0.104"`). Finer than a nano-dollar is cut off.
+    ///
+    /// # Errors
+    /// As [`Self::parse_usd_per_token`].
+    pub fn parse_usd_per_million(text: &str) -> Result<Self, MoneyError> {
+        parse_shortened(text, 9).map(Self)
     }
 
     /// The price in dollars per single token, as decimal text.
@@ -52,11 +56,20 @@ impl PricePerMillion {
         format!("{sign}{whole}.{}", digits.trim_end_matches('0'))
     }
 
-    /// Negative or above [`Self::SANE_MAX`]: no price, but a mistake.
+    /// Neither free nor between [`Self::SANE_MIN`] and [`Self::SANE_MAX`]: no price, but a mistake.
     #[must_use]
     pub const fn is_absurd(self) -> bool {
-        self.0 < 0 || self.0 > Self::SANE_MAX.0
+        self.0 != 0 && (self.0 < Self::SANE_MIN.0 || self.0 > Self::SANE_MAX.0)
     }
+}
+
+/// Decimal text without the digits that are too fine.
+fn parse_shortened(text: &str, scale: u32) -> Result<i64, MoneyError> {
+    let digits_max = usize::try_from(scale).unwrap_or(usize::MAX);
+    let is_finer = |fraction: &str| fraction.len() > digits_max && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    let point = text.find('.').filter(|point| text.get(point + 1..).is_some_and(is_finer));
+    let shortened = point.and_then(|point| text.get(..point + 1 + digits_max));
+    parse_decimal(shortened.unwrap_or(text), scale)
 }
 
 /// What one model costs. A class of tokens without a line of its own costs what its whole does (cached as prompt,

@@ -107,3 +107,119 @@ fn a_tier_counts_above_its_prompt_size_and_within_its_hours() {
     }
     assert_eq!(cost(200_001, "17:00"), 400_002 + 500);
 }
+
+#[test]
+fn later_tiers_win_line_by_line_and_what_they_leave_out_stays() {
+    let tier = |prompt: i64, completion: Option<i64>| PriceOverride {
+        prompt: Some(PricePerMillion(prompt)),
+        completion: completion.map(PricePerMillion),
+        ..PriceOverride::default()
+    };
+    let base = PriceLines { cache_read: Some(PricePerMillion(7)), ..PriceLines::flat(PricePerMillion(1)) };
+    let list = PriceList { base, overrides: [tier(2, Some(20)), tier(3, None)].into() };
+    let expected = PriceLines { prompt: PricePerMillion(3), completion: PricePerMillion(20), ..base };
+    assert_eq!(list.lines(0, at("12:00")), expected);
+}
+
+#[test]
+fn windows_are_read_as_four_digits_and_may_span_midnight_or_the_day() {
+    let holds = |start: &str, end: &str, time: &str| DayWindow::parse(start, end).map(|window| window.contains(at(time)));
+    assert_eq!(holds("0000", "2400", "23:59"), Some(true));
+    assert_eq!(holds("22:00", "0600", "05:59"), Some(true));
+    assert_eq!(holds("2200", "600", "06:00"), Some(false));
+    assert_eq!(holds("900", "1700", "08:59"), Some(false));
+    for wrong in ["", "x", "2401", "1260", "-100", "12345", "99999"] {
+        assert_eq!(DayWindow::parse(wrong, "0000"), None, "{wrong}");
+    }
+}
+
+#[test]
+fn each_line_and_each_tier_is_in_the_worst_case() {
+    let micro = |nanos: i64| Some(PricePerMillion(nanos * 1_000_000));
+    let base = PriceLines::flat(PricePerMillion(1_000_000));
+    let worst =
+        |lines: PriceLines, tiers: &[PriceOverride]| PriceList { base: lines, overrides: tiers.into() }.worst_case(100, 10, 2).0;
+    assert_eq!(worst(base, &[]), 110);
+    assert_eq!(worst(PriceLines { cache_read: micro(2), ..base }, &[]), 210);
+    assert_eq!(worst(PriceLines { cache_write: micro(3), ..base }, &[]), 310);
+    assert_eq!(worst(PriceLines { reasoning: micro(4), ..base }, &[]), 140);
+    assert_eq!(worst(PriceLines { request: 5, ..base }, &[]), 115);
+    assert_eq!(worst(PriceLines { image: 6, ..base }, &[]), 122);
+    let tier = PriceOverride { prompt: micro(9), ..PriceOverride::default() };
+    assert_eq!(worst(base, &[PriceOverride { min_prompt_tokens: Some(99), ..tier }]), 910);
+    assert_eq!(worst(base, &[PriceOverride { min_prompt_tokens: Some(100), ..tier }]), 110, "no prompt of that size meets it");
+    assert_eq!(worst(base, &[PriceOverride { window: DayWindow::parse("0300", "0301"), ..tier }]), 910);
+    // A tier that is cheaper lowers nothing: a smaller prompt does not meet it.
+    let cheaper = PriceOverride { prompt: Some(PricePerMillion(0)), min_prompt_tokens: Some(50), ..PriceOverride::default() };
+    assert_eq!(worst(base, &[cheaper]), 110);
+    let caches = PriceOverride {
+        cache_write: micro(8),
+        reasoning: micro(7),
+        request: Some(1),
+        image: Some(1),
+        ..PriceOverride::default()
+    };
+    assert_eq!(worst(base, &[caches]), 100 * 8 + 10 * 7 + 1 + 2);
+}
+
+#[test]
+fn a_list_saved_before_there_were_tiers_is_read_and_one_without_tiers_is_written_as_before() {
+    let lines = PriceLines { cache_read: Some(PricePerMillion(3)), ..PriceLines::flat(PricePerMillion(5)) };
+    let old = serde_json::to_string(&lines).unwrap();
+    assert_eq!(serde_json::from_str::<PriceList>(&old).unwrap(), lines.into());
+    assert_eq!(serde_json::to_string(&PriceList::from(lines)).unwrap(), old);
+    let new = serde_json::to_string(&tiered()).unwrap();
+    assert_eq!(serde_json::from_str::<PriceList>(&new).unwrap(), tiered());
+}
+
+fn any_tier() -> impl Strategy<Value = PriceOverride> {
+    let line = || proptest::option::of((0..PricePerMillion::SANE_MAX.0).prop_map(PricePerMillion));
+    let fee = || proptest::option::of(0..1_000_000i64);
+    let window = proptest::option::of((0..1_440u16, 0..1_440u16).prop_map(|(start, end)| DayWindow { start, end }));
+    (proptest::option::of(0..1_000_000i64), window, [line(), line(), line(), line(), line()], fee(), fee()).prop_map(
+        |(min_prompt_tokens, window, [prompt, completion, cache_read, cache_write, reasoning], request, image)| PriceOverride {
+            min_prompt_tokens,
+            window,
+            prompt,
+            completion,
+            cache_read,
+            cache_write,
+            reasoning,
+            request,
+            image,
+        },
+    )
+}
+
+fn any_list() -> impl Strategy<Value = PriceList> {
+    (any_lines(), proptest::collection::vec(any_tier(), 0..4))
+        .prop_map(|(base, overrides)| PriceList { base, overrides: overrides.into() })
+}
+
+proptest! {
+    /// Mutants, each red: cache writes left out of the ceiling; tiers left out; tiers with a window left out.
+    #[test]
+    fn no_usage_within_the_bounds_costs_more_than_the_worst_case_of_all_tiers(
+        list in any_list(), bounds in (0..1_000_000i64, 0..100_000i64), used in (0.0..=1.0f64, 0.0..=1.0f64),
+        split in (0.0..=1.0f64, 0.0..=1.0f64, 0.0..=1.0f64), images in 0..5i64, minute in 0..1_440i64
+    ) {
+        #[expect(clippy::as_conversions, clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a random share of a random count")]
+        let share = |whole: i64, part: f64| (whole as f64 * part) as i64;
+        let (prompt, completion) = (share(bounds.0, used.0), share(bounds.1, used.1));
+        let cache_read = share(prompt, split.0);
+        let usage = TokenUsage {
+            prompt, completion, cache_read, cache_write: share(prompt - cache_read, split.1),
+            reasoning: share(completion, split.2), images,
+        };
+        let at = DateTime::UNIX_EPOCH + chrono::TimeDelta::minutes(minute);
+        prop_assert!(list.cost(&usage, at) <= list.worst_case(bounds.0, bounds.1, images));
+    }
+
+    #[test]
+    fn what_a_tiered_list_calls_affordable_is_affordable(list in any_list(), budget in 0..i64::MAX / 2, prompt in 0..100_000i64) {
+        let tokens = list.affordable_completion(Nanos(budget), prompt, 0);
+        if tokens > 0 && tokens < i64::MAX {
+            prop_assert!(list.worst_case(prompt, tokens, 0).0 <= budget.saturating_add(1));
+        }
+    }
+}

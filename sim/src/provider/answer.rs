@@ -1,8 +1,10 @@
 //! What is said to a request: the same words for the same request, each one token long.
 
+use super::Shared;
 use super::behaviour::{Behaviour, Fault, UsageReport};
 use super::body::DAMAGE;
-use super::catalogue::{CREATED_AT_S, Catalogue};
+use super::catalogue::CREATED_AT_S;
+use super::format::GatewayFormat;
 use super::request::ChatRequest;
 use super::shape;
 use super::usage::Usage;
@@ -44,6 +46,8 @@ pub(super) struct Answer {
     /// Whether a stream carries it.
     pub usage_asked: bool,
     pub behaviour: Behaviour,
+    /// Whose errors are spoken.
+    pub format: GatewayFormat,
 }
 
 pub(super) enum Content {
@@ -92,7 +96,7 @@ impl Words {
 }
 
 impl Answer {
-    pub fn new(id: String, request: &ChatRequest<'_>, behaviour: Behaviour, catalogue: &Catalogue) -> Self {
+    pub fn new(id: String, request: &ChatRequest<'_>, behaviour: Behaviour, shared: &Shared) -> Self {
         let limit = request.max_completion_tokens.or(request.max_tokens);
         let empty = behaviour.fault == Some(Fault::ZeroTokens);
         let tokens = if empty { 0 } else { behaviour.tokens.unwrap_or_else(|| limit.unwrap_or(TOKENS_DEFAULT).min(TOKENS_CAP)) };
@@ -106,7 +110,7 @@ impl Answer {
         };
         let completion_tokens = tokens.saturating_mul(request.choices());
         let usage = Usage::report(request.prompt_tokens(), completion_tokens, behaviour.usage, behaviour.details);
-        let cost = || catalogue.cost_usd(&request.model, usage.prompt, usage.completion);
+        let cost = || shared.catalogue.cost_usd(&request.model, usage.prompt, usage.completion);
         let cost_usd = behaviour.framing.openrouter_usage.then(cost);
         let sent = behaviour.usage != UsageReport::Missing;
         Self {
@@ -121,6 +125,7 @@ impl Answer {
             usage: sent.then(|| usage.to_json(cost_usd)),
             usage_asked: request.stream_options.include_usage,
             behaviour,
+            format: shared.controls().format,
         }
     }
 

@@ -1,29 +1,30 @@
-//! The list of models, in OpenRouter's format: prices are decimal text, dollars per single token (`request` and `image`
+//! The list of models. Prices are as OpenRouter writes them: decimal text, dollars per single token (`request` and `image`
 //! per piece).
 
 use super::behaviour::Behaviour;
+use super::format::GatewayFormat;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::fmt::Write;
 
 /// Released at this second; nothing of the stand-in tells the time of day.
 pub(super) const CREATED_AT_S: u64 = 1_715_558_400;
 
 type PriceLine = (&'static str, &'static str);
 
-struct Model {
-    id: &'static str,
-    context_tokens: u64,
+#[derive(Clone, Copy)]
+pub(super) struct Model<'a> {
+    pub id: &'a str,
+    pub context_tokens: u64,
     prices: &'static [PriceLine],
 }
 
-const fn model(id: &'static str, context_tokens: u64, prices: &'static [PriceLine]) -> Model {
+const fn model<'a>(id: &'a str, context_tokens: u64, prices: &'static [PriceLine]) -> Model<'a> {
     Model { id, context_tokens, prices }
 }
 
 /// Ids that real catalogues have. The prices look real; that they are is nobody's promise.
-const MODELS: &[Model] = &[
+const MODELS: &[Model<'static>] = &[
     model(
         "openai/gpt-4o",
         128_000,
@@ -80,33 +81,27 @@ const SIM_PRICES: &[PriceLine] = &[("prompt", "0.000001"), ("completion", "0.000
 const SIM_CONTEXT_TOKENS: u64 = 32_768;
 
 pub(super) struct Catalogue {
+    extra_models: usize,
     list: Bytes,
     prices: HashMap<&'static str, (f64, f64)>,
 }
 
 impl Catalogue {
     /// `extra_models` generated entries come after the named ones, for a list as long as the longest real one.
-    pub fn new(extra_models: usize) -> Self {
-        let named = MODELS.iter().map(|model| entry(model.id, model.context_tokens, model.prices));
-        let words = Behaviour::oddities().into_iter().chain(Behaviour::faults()).map(|(word, _)| format!("sim/{word}"));
-        let told = words.chain(["sim/delay-50".to_owned()]).map(|id| entry(&id, SIM_CONTEXT_TOKENS, SIM_PRICES));
-        let extra = (0..extra_models).map(|number| entry(&format!("extra/model-{number:05}"), SIM_CONTEXT_TOKENS, SIM_PRICES));
-        // Entry by entry: a tree of 22,000 would be far larger than its text.
-        let mut list = String::from(r#"{"data":["#);
-        let mut count = 0_usize;
-        for entry in named.chain(told).chain(extra) {
-            list.push_str(if count == 0 { "" } else { "," });
-            list.push_str(&entry.to_string());
-            count += 1;
-        }
-        let _ = write!(list, r#"],"total_count":{count}}}"#);
-        let prices = MODELS.iter().map(|model| (model.id, (price(model, "prompt"), price(model, "completion")))).collect();
-        Self { list: Bytes::from(list), prices }
+    pub fn new(format: GatewayFormat, extra_models: usize) -> Self {
+        let line = |model: &Model<'_>, line: &str| price(model, line).unwrap_or(0.0);
+        let prices = MODELS.iter().map(|model| (model.id, (line(model, "prompt"), line(model, "completion")))).collect();
+        Self { extra_models, list: list(format, extra_models), prices }
     }
 
     /// The body of `GET /models`.
     pub fn list(&self) -> Bytes {
         self.list.clone()
+    }
+
+    /// The same models in another gateway's format.
+    pub fn list_as(&self, format: GatewayFormat) -> Bytes {
+        list(format, self.extra_models)
     }
 
     /// What OpenRouter would state as `cost`, in dollars, from the prompt's and the completion's price lines alone.
@@ -117,34 +112,58 @@ impl Catalogue {
     }
 }
 
-fn price(model: &Model, line: &str) -> f64 {
-    model.prices.iter().find(|(name, _)| *name == line).and_then(|(_, price)| price.parse().ok()).unwrap_or(0.0)
+fn list(format: GatewayFormat, extra_models: usize) -> Bytes {
+    let words = Behaviour::oddities().into_iter().chain(Behaviour::faults()).map(|(word, _)| format!("sim/{word}"));
+    let told: Vec<String> = words.chain(["sim/delay-50".to_owned()]).collect();
+    let extra = (0..extra_models).map(|number| format!("extra/model-{number:05}"));
+    let made = told.into_iter().chain(extra).map(|id| format.entry(&model(&id, SIM_CONTEXT_TOKENS, SIM_PRICES)));
+    // Entry by entry: a tree of 22,000 would be far larger than its text.
+    let (mut joined, mut count) = (String::new(), 0_usize);
+    for entry in MODELS.iter().map(|model| format.entry(model)).chain(made).flatten() {
+        joined.push_str(if count == 0 { "" } else { "," });
+        joined.push_str(&entry.to_string());
+        count += 1;
+    }
+    let (before, behind) = format.around(count);
+    Bytes::from([before, &joined, &behind].concat())
 }
 
-fn entry(id: &str, context_tokens: u64, prices: &[PriceLine]) -> Value {
-    let sees = prices.iter().any(|(line, _)| *line == "image");
-    let inputs: &[&str] = if sees { &["text", "image"] } else { &["text"] };
-    let (slug, _) = id.split_once(':').unwrap_or((id, ""));
-    json!({
-        "id": id,
-        "canonical_slug": slug,
-        "name": id,
-        "created": CREATED_AT_S,
-        "description": "A stand-in that counts.",
-        "context_length": context_tokens,
-        "architecture": {
-            "modality": if sees { "text+image->text" } else { "text->text" },
-            "input_modalities": inputs,
-            "output_modalities": ["text"],
-            "tokenizer": "Other",
-            "instruct_type": null,
-        },
-        "pricing": prices.iter().map(|(line, price)| ((*line).to_owned(), json!(price))).collect::<serde_json::Map<_, _>>(),
-        "top_provider": { "context_length": context_tokens, "max_completion_tokens": 4096, "is_moderated": false },
-        "per_request_limits": null,
-        "supported_parameters": ["max_tokens", "tools", "tool_choice", "response_format", "logprobs"],
-        "default_parameters": null,
-        "supported_voices": null,
-        "links": { "details": format!("/api/v1/models/{slug}/endpoints") },
-    })
+/// A price line in dollars, if the model has it.
+pub(super) fn price(model: &Model<'_>, line: &str) -> Option<f64> {
+    model.prices.iter().find(|(name, _)| *name == line).and_then(|(_, price)| price.parse().ok())
+}
+
+impl Model<'_> {
+    pub fn sees(&self) -> bool {
+        self.prices.iter().any(|(line, _)| *line == "image")
+    }
+
+    pub fn openrouter_entry(&self) -> Value {
+        let Self { id, context_tokens, prices } = *self;
+        let sees = self.sees();
+        let inputs: &[&str] = if sees { &["text", "image"] } else { &["text"] };
+        let (slug, _) = id.split_once(':').unwrap_or((id, ""));
+        json!({
+            "id": id,
+            "canonical_slug": slug,
+            "name": id,
+            "created": CREATED_AT_S,
+            "description": "A stand-in that counts.",
+            "context_length": context_tokens,
+            "architecture": {
+                "modality": if sees { "text+image->text" } else { "text->text" },
+                "input_modalities": inputs,
+                "output_modalities": ["text"],
+                "tokenizer": "Other",
+                "instruct_type": null,
+            },
+            "pricing": prices.iter().map(|(line, price)| ((*line).to_owned(), json!(price))).collect::<serde_json::Map<_, _>>(),
+            "top_provider": { "context_length": context_tokens, "max_completion_tokens": 4096, "is_moderated": false },
+            "per_request_limits": null,
+            "supported_parameters": ["max_tokens", "tools", "tool_choice", "response_format", "logprobs"],
+            "default_parameters": null,
+            "supported_voices": null,
+            "links": { "details": format!("/api/v1/models/{slug}/endpoints") },
+        })
+    }
 }

@@ -13,18 +13,18 @@ const PRICED_MODELS: &[&str] = &["dime"];
 pub(super) async fn complete(conn: &mut Conn, shared: &Shared, request: &Request) -> Result<Ended, Gone> {
     let mut meter = shared.counters.receive(request);
     if request.credential != Credential::Good {
-        return reject(conn, meter, 401, "Incorrect API key provided").await;
+        return reject(conn, shared, meter, 401, "Incorrect API key provided").await;
     }
     let chat = match ChatRequest::parse(&request.body) {
         Ok(chat) => chat,
-        Err(message) => return reject(conn, meter, 400, &message).await,
+        Err(message) => return reject(conn, shared, meter, 400, &message).await,
     };
     let behaviour = match behaviour(shared, &chat.model, request.behaviour.as_deref()) {
         Ok(behaviour) => behaviour,
-        Err(unknown) => return reject(conn, meter, 404, &unknown.to_string()).await,
+        Err(unknown) => return reject(conn, shared, meter, 404, &unknown.to_string()).await,
     };
     meter.start(&chat.model);
-    let answer = Answer::new(meter.id(), &chat, behaviour, &shared.catalogue);
+    let answer = Answer::new(meter.id(), &chat, behaviour, shared);
     let ended = respond(conn, &answer, chat.stream, &meter).await?;
     match ended {
         Ended::Finished => meter.finish(),
@@ -44,7 +44,8 @@ async fn respond(conn: &mut Conn, answer: &Answer, streamed: bool, meter: &Meter
 
 fn behaviour(shared: &Shared, model: &str, header: Option<&str>) -> Result<Behaviour, UnknownBehaviour> {
     let mut behaviour = shared.controls().behaviour;
-    if let Some(words) = model.strip_prefix("sim/")
+    let words = model.strip_prefix("sim/").or_else(|| model.split_once("/sim/").map(|(_, words)| words));
+    if let Some(words) = words
         && !PRICED_MODELS.contains(&words)
     {
         behaviour = behaviour.and(words)?;
@@ -52,8 +53,9 @@ fn behaviour(shared: &Shared, model: &str, header: Option<&str>) -> Result<Behav
     header.map_or(Ok(behaviour), |words| behaviour.and(words))
 }
 
-async fn reject(conn: &mut Conn, meter: Meter<'_>, status: u16, message: &str) -> Result<Ended, Gone> {
+async fn reject(conn: &mut Conn, shared: &Shared, meter: Meter<'_>, status: u16, message: &str) -> Result<Ended, Gone> {
     meter.reject();
-    reply::put(&mut conn.out, status, reply::JSON, &[], &reply::error_body(status, message));
+    let (content_type, body) = shared.controls().format.error(status, message);
+    reply::put(&mut conn.out, status, content_type, &[], &body);
     conn.flush().await.map(|()| Ended::Finished)
 }

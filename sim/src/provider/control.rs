@@ -4,10 +4,11 @@
 //! |---|---|
 //! | `GET /sim/stats` | [`super::Stats`] |
 //! | `GET /sim/requests?last=N` | the last N (at most 1,000) chat completions, oldest first: [`super::RecordedRequest`] |
-//! | `POST /sim/control` | sets what its body names: `{"models": "ok" or "500" or "hang" or "garbage", "models_body": {…} or null, "default_behaviour": "delay:50"}` |
+//! | `POST /sim/control` | sets what its body names: `{"models": "ok" or "500" or "hang" or "garbage", "models_body": {…} or null, "default_behaviour": "delay:50", "list_format": "glama"}` |
 //! | `POST /sim/reset` | counts, log and settings as at the start |
 
 use super::behaviour::Behaviour;
+use super::format::GatewayFormat;
 use super::http::{Conn, Gone, Method, Request};
 use super::{Ended, Shared, reply};
 use bytes::Bytes;
@@ -36,6 +37,13 @@ pub(super) struct Controls {
     pub models: ModelList,
     /// In the place of the catalogue's list.
     pub models_body: Option<Bytes>,
+    pub format: GatewayFormat,
+}
+
+impl Controls {
+    pub fn of(format: GatewayFormat) -> Self {
+        Self { format, ..Self::default() }
+    }
 }
 
 #[derive(Deserialize)]
@@ -45,6 +53,7 @@ struct Change {
     #[serde(default, deserialize_with = "given")]
     models_body: Option<Value>,
     default_behaviour: Option<String>,
+    list_format: Option<GatewayFormat>,
 }
 
 /// Tells a `null` from an absent field.
@@ -62,7 +71,7 @@ pub(super) async fn answer(conn: &mut Conn, shared: &Shared, request: &Request, 
         },
         (Method::Post, "/sim/reset") => {
             shared.counters.reset();
-            shared.turn(|controls| *controls = Controls::default());
+            shared.turn(|controls| *controls = Controls::of(shared.format));
             reply::put(&mut conn.out, 200, reply::JSON, &[], b"{}");
         }
         _ => reply::put(&mut conn.out, 404, reply::JSON, &[], &reply::error_body(404, "No such control")),
@@ -87,7 +96,11 @@ fn change(shared: &Shared, body: &[u8]) -> Result<(), String> {
     let change: Change = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let behaviour = change.default_behaviour.as_deref().map(Behaviour::parse).transpose();
     let behaviour = behaviour.map_err(|unknown| unknown.to_string())?;
+    let list = change.list_format.map(|format| (format, shared.catalogue.list_as(format)));
     shared.turn(|controls| {
+        if let Some((format, list)) = list {
+            (controls.format, controls.models_body) = (format, Some(list));
+        }
         controls.models = change.models.unwrap_or(controls.models);
         controls.behaviour = behaviour.unwrap_or(controls.behaviour);
         match &change.models_body {

@@ -33,7 +33,7 @@ pub(super) async fn instead(conn: &mut Conn, answer: &Answer, streamed: bool, me
                 gone => gone.map(|()| Ended::Faulted),
             }
         }
-        Fault::Status(status) => with_status(conn, status, answer.behaviour.retry_after_s).await,
+        Fault::Status(status) => with_status(conn, status, answer).await,
         Fault::Html500 => {
             let page =
                 b"<!DOCTYPE html>\n<html><head><title>500</title></head><body><h1>Internal Server Error</h1></body></html>\n";
@@ -78,11 +78,11 @@ async fn deliver(conn: &mut Conn, answer: &Answer, meter: &Meter<'_>) -> Result<
     Ok(())
 }
 
-async fn with_status(conn: &mut Conn, status: u16, retry_after_s: Option<u64>) -> Result<Ended, Gone> {
-    let seconds = retry_after_s.map(|seconds| seconds.to_string());
+async fn with_status(conn: &mut Conn, status: u16, answer: &Answer) -> Result<Ended, Gone> {
+    let seconds = answer.behaviour.retry_after_s.map(|seconds| seconds.to_string());
     let header = seconds.as_ref().map(|seconds| ("retry-after", seconds.as_str()));
-    let body = reply::error_body(status, &format!("The stand-in was told to answer {status}"));
-    reply::put(&mut conn.out, status, reply::JSON, header.as_slice(), &body);
+    let (content_type, body) = answer.format.error(status, &format!("The stand-in was told to answer {status}"));
+    reply::put(&mut conn.out, status, content_type, header.as_slice(), &body);
     conn.flush().await.map(|()| Ended::Faulted)
 }
 

@@ -1,9 +1,8 @@
 //! A model provider on loopback: OpenAI's chat completions, OpenRouter's list of models, and every way to fail that a
 //! proxy must live with ([`behaviour`] has the table; [`control`] tells how to look and turn from outside).
 //!
-//! - `GET /api/v1/models`, `GET /v1/models`: OpenRouter's format; no key is asked for.
-//! - `POST /api/v1/chat/completions`, `POST /v1/chat/completions`: any model but a misspelt `sim/…` is served. A key is
-//!   needed (`Authorization: Bearer`, `x-api-key` or `x-portkey-api-key`), and any will do but `bad-key`.
+//! - `GET …/v1/models`: OpenRouter's format, or another gateway's ([`GatewayFormat`]); no key is asked for.
+//! - `POST …/v1/chat/completions`: any model but a misspelt `sim/…` (or `provider/sim/…`) is served. A key is needed (`Authorization: Bearer`, `x-api-key` or `x-portkey-api-key`), and any will do but `bad-key`.
 //!
 //! Answers follow from the request alone, so that a test can compute them. Prompt tokens: bytes of all message texts / 4,
 //! rounded up, at least 1. Completion tokens: `max_completion_tokens` or `max_tokens` (16 when absent, at most 4,096, where
@@ -20,6 +19,7 @@ mod catalogue;
 mod chat;
 pub mod control;
 mod faults;
+mod format;
 mod http;
 mod log;
 mod plain;
@@ -32,6 +32,7 @@ mod usage;
 
 pub use behaviour::{Behaviour, Fault};
 pub use control::ModelList;
+pub use format::GatewayFormat;
 pub use log::{Outcome, RecordedRequest};
 pub use stats::Stats;
 
@@ -58,11 +59,13 @@ pub struct ProviderOptions {
     pub bind: SocketAddr,
     /// Generated entries added to the model list.
     pub extra_models: usize,
+    /// Whose list and errors it speaks.
+    pub format: GatewayFormat,
 }
 
 impl Default for ProviderOptions {
     fn default() -> Self {
-        Self { bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), extra_models: 0 }
+        Self { bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), extra_models: 0, format: GatewayFormat::OpenRouter }
     }
 }
 
@@ -78,6 +81,8 @@ struct Shared {
     catalogue: Catalogue,
     counters: Counters,
     controls: RwLock<Controls>,
+    /// The format of the start.
+    format: GatewayFormat,
 }
 
 /// How an answer ended while its client was there.
@@ -102,9 +107,10 @@ impl Provider {
         let listener = TcpListener::bind(options.bind).await.with_context(|| format!("can't listen on {}", options.bind))?;
         let addr = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            catalogue: Catalogue::new(options.extra_models),
+            catalogue: Catalogue::new(options.format, options.extra_models),
             counters: Counters::default(),
-            controls: RwLock::default(),
+            controls: RwLock::new(Controls::of(options.format)),
+            format: options.format,
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { addr, shared, accepting })
@@ -150,7 +156,7 @@ impl Provider {
     /// Counts, log and settings as at the start; what is open stays open.
     pub fn reset(&self) {
         self.shared.counters.reset();
-        self.shared.turn(|controls| *controls = Controls::default());
+        self.shared.turn(|controls| *controls = Controls::of(self.shared.format));
     }
 
     /// Stops, and returns when the port refuses connections.
@@ -232,8 +238,8 @@ async fn route(conn: &mut Conn, shared: &Shared, request: &Request) -> Result<En
     }
     bump(&shared.counters.requests);
     match (request.method, path) {
-        (Method::Post, "/api/v1/chat/completions" | "/v1/chat/completions") => chat::complete(conn, shared, request).await,
-        (Method::Get, "/api/v1/models" | "/v1/models") => models(conn, shared).await,
+        (Method::Post, path) if path.ends_with("/v1/chat/completions") => chat::complete(conn, shared, request).await,
+        (Method::Get, path) if path.ends_with("/v1/models") => models(conn, shared).await,
         (_, faults::REDIRECT_TARGET) => {
             bump(&shared.counters.redirects_followed);
             reply::put(&mut conn.out, 200, reply::JSON, &[], b"{}");

@@ -201,3 +201,22 @@ async fn several_providers_run_side_by_side() {
     post(&first, &hello("m")).await.bytes().await.unwrap();
     assert_eq!((first.stats().started, second.stats().started), (1, 0));
 }
+
+#[tokio::test]
+async fn another_gateways_list_and_errors_are_spoken_on_demand_and_until_the_reset() {
+    let provider = start().await;
+    assert_eq!(control(&provider, &json!({"list_format": "glama"})).await, 200);
+    let list: Value = get(&provider, "/api/gateway/v1/models").await.json().await.unwrap();
+    let entry = list.as_array().unwrap().iter().find(|model| model["id"] == "openai/gpt-4o-mini").unwrap();
+    assert_eq!(entry["pricePerToken"]["input"], "0.000000300000000");
+    assert_eq!(control(&provider, &json!({"list_format": "aiml"})).await, 200);
+    // A provider's name before the word is as good as none.
+    let refused = post(&provider, &hello("@sim/sim/status-400")).await;
+    assert_eq!((refused.status().as_u16(), &refused.headers()["content-type"]), (400, &"application/problem+json".parse().unwrap()));
+    let problem: Value = refused.json().await.unwrap();
+    assert_eq!(problem["detail"], "The stand-in was told to answer 400");
+    assert_eq!(control(&provider, &json!({"list_format": "nobody"})).await, 400);
+    provider.reset();
+    let list: Value = get(&provider, "/v1/models").await.json().await.unwrap();
+    assert!(list["data"][0]["pricing"].is_object());
+}

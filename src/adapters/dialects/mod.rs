@@ -1,11 +1,19 @@
 //! What is a gateway's own, beside OpenAI's wire format: where its key stands, which headers it wants, how it lists its models.
-//! One file for each gateway that differs.
+//! One file for each.
 
+mod a4f;
+mod aiml;
+mod chutes;
+mod featherless;
+mod glama;
+mod listing;
+mod openai;
 mod openrouter;
-mod plain;
+mod portkey;
+mod requesty;
 
 #[cfg(test)]
-mod openrouter_tests;
+mod tests;
 
 use super::{AdapterError, GatewaySettings};
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
@@ -16,13 +24,18 @@ use tollgate_actors::ports::{CatalogModel, GatewayError};
 use tollgate_domain::GatewayId;
 
 /// One gateway's ways.
+#[derive(Clone, Copy)]
 pub(super) struct Dialect {
     pub id: GatewayId,
     pub key: KeyPlace,
     /// Further headers of every request.
     pub headers: fn(&GatewaySettings) -> Result<HeaderMap, AdapterError>,
-    /// Its list in our form, without what can't be asked for a chat.
-    pub models: fn(&[Value]) -> Vec<CatalogModel>,
+    /// Where its list stands, relative to the base URL (that ends with a slash).
+    pub list_path: fn(base: &str) -> &'static str,
+    /// An entry of its list in our form; `None` for what can't be asked for a chat.
+    pub model: fn(&Value) -> Option<CatalogModel>,
+    /// What is to be done to the list as a whole.
+    pub tidy: fn(&mut Vec<CatalogModel>),
 }
 
 /// The header in which a gateway wants its key.
@@ -39,30 +52,47 @@ impl Dialect {
     pub fn of(id: GatewayId) -> Option<Self> {
         Some(match id {
             GatewayId::OpenRouter => openrouter::DIALECT,
-            GatewayId::Portkey => Self { key: KeyPlace::Header("x-portkey-api-key"), ..plain::dialect(id, plain::portkey) },
-            GatewayId::Featherless => plain::dialect(id, plain::featherless),
-            GatewayId::Chutes => plain::dialect(id, plain::chutes),
-            GatewayId::Glama => plain::dialect(id, plain::glama),
-            GatewayId::Requesty => plain::dialect(id, plain::requesty),
-            GatewayId::Aiml => plain::dialect(id, plain::aiml),
-            GatewayId::A4f => plain::dialect(id, plain::a4f),
-            GatewayId::OpenAi => plain::dialect(id, plain::openai),
+            GatewayId::Portkey => portkey::DIALECT,
+            GatewayId::Featherless => featherless::DIALECT,
+            GatewayId::Chutes => chutes::DIALECT,
+            GatewayId::Glama => glama::DIALECT,
+            GatewayId::Requesty => requesty::DIALECT,
+            GatewayId::Aiml => aiml::DIALECT,
+            GatewayId::A4f => a4f::DIALECT,
+            GatewayId::OpenAi => openai::DIALECT,
             GatewayId::Anthropic => return None,
         })
     }
 
-    /// Reads the body of `GET models`: a bare array, or an object with `data`. An entry without an id is no model and is
-    /// left out.
+    /// A gateway that differs in its list only.
+    const fn listing(id: GatewayId, model: fn(&Value) -> Option<CatalogModel>) -> Self {
+        Self { id, key: KeyPlace::Bearer, headers: |_| Ok(HeaderMap::new()), list_path: |_| "models", model, tidy: |_| {} }
+    }
+
+    /// Reads the body of the list: a bare array, or an object with `data`.
+    ///
+    /// # Errors
+    /// `Malformed` for what is neither. An entry that is no model is left out.
     pub fn read(&self, body: &[u8]) -> Result<Vec<CatalogModel>, GatewayError> {
-        let list: List =
-            serde_json::from_slice(body).map_err(|error| GatewayError::Malformed(format!("the list of models: {error}")))?;
-        let (List::Bare(entries) | List::Wrapped { data: entries }) = list;
-        let models = (self.models)(&entries);
+        let entries = entries(body).map_err(|error| GatewayError::Malformed(format!("the list of models: {error}")))?;
+        let mut models: Vec<CatalogModel> = entries.iter().filter_map(self.model).collect();
         if models.len() < entries.len() {
             tracing::info!(gateway = %self.id, left_out = entries.len() - models.len(), "entries that are no chat models");
         }
+        (self.tidy)(&mut models);
         Ok(models)
     }
+}
+
+fn entries(body: &[u8]) -> serde_json::Result<Vec<Value>> {
+    #[derive(Deserialize)]
+    struct Wrapped {
+        data: Vec<Value>,
+    }
+    if body.trim_ascii_start().starts_with(b"[") {
+        return serde_json::from_slice(body);
+    }
+    serde_json::from_slice(body).map(|Wrapped { data }| data)
 }
 
 impl KeyPlace {
@@ -80,23 +110,20 @@ impl KeyPlace {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum List {
-    Bare(Vec<Value>),
-    Wrapped { data: Vec<Value> },
-}
-
 /// Longer ids are nobody's; they are keys of maps and of records.
 const ID_BYTES_MAX: usize = 256;
 
 /// The entry's id, if it can be one.
 fn id_of(entry: &Value) -> Option<&str> {
-    let is_id = |id: &&str| !id.trim().is_empty() && id.len() <= ID_BYTES_MAX && !id.chars().any(char::is_control);
-    entry.get("id")?.as_str().filter(is_id)
+    text_id(entry, "id")
 }
 
-/// No headers but those of all.
-fn no_headers(_: &GatewaySettings) -> Result<HeaderMap, AdapterError> {
-    Ok(HeaderMap::new())
+fn text_id<'a>(entry: &'a Value, field: &str) -> Option<&'a str> {
+    let is_id = |id: &&str| !id.trim().is_empty() && id.len() <= ID_BYTES_MAX && !id.chars().any(char::is_control);
+    entry.get(field)?.as_str().filter(is_id)
+}
+
+/// A count of tokens; `None` when it is unknown or none.
+fn tokens(entry: &Value, field: &str) -> Option<i64> {
+    entry.get(field)?.as_i64().filter(|tokens| *tokens > 0)
 }

@@ -1,28 +1,32 @@
 //! OpenRouter's list of models, and what the catalogue's doors show of it.
 
-use super::{Dialect, KeyPlace, id_of};
+use super::{Dialect, id_of, tokens};
 use crate::adapters::price_text::{decimal, per_piece_nanos, per_token};
 use crate::adapters::{AdapterError, GatewaySettings, providers};
-use hyper::header::{HeaderMap, HeaderName, HeaderValue, REFERER};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 use tollgate_actors::ports::CatalogModel;
-use tollgate_domain::{GatewayId, PriceLines, PriceList, PricePerMillion};
+use tollgate_domain::{DayWindow, GatewayId, PriceLines, PriceList, PriceOverride, PricePerMillion};
 
+/// Not `Referer`: OpenRouter wants it so.
+const HTTP_REFERER: HeaderName = HeaderName::from_static("http-referer");
 const X_TITLE: HeaderName = HeaderName::from_static("x-title");
 /// Shown in every entry, null when unknown.
 const PRICES_SHOWN: [&str; 6] = ["prompt", "completion", "request", "image", "web_search", "internal_reasoning"];
 /// Shown where OpenRouter states them.
 const PRICES_SHOWN_IF_STATED: [&str; 7] =
     ["image_token", "image_output", "audio", "audio_output", "input_cache_read", "input_cache_write", "input_cache_write_1h"];
+/// What a tier may ask of a call. An unknown condition can't be tested.
+const CONDITIONS: [&str; 3] = ["min_prompt_tokens", "utc_start", "utc_end"];
 /// Prices of a piece; all others are of a token.
 const PER_PIECE: [&str; 3] = ["request", "image", "web_search"];
 
-pub(super) const DIALECT: Dialect = Dialect { id: GatewayId::OpenRouter, key: KeyPlace::Bearer, headers, models };
+pub(super) const DIALECT: Dialect = Dialect { headers, ..Dialect::listing(GatewayId::OpenRouter, model) };
 
 /// OpenRouter shows its users which site calls; without these it says "unknown", which is no error.
 fn headers(settings: &GatewaySettings) -> Result<HeaderMap, AdapterError> {
     let mut headers = HeaderMap::new();
-    for (name, value) in [(REFERER, &settings.site_url), (X_TITLE, &settings.site_name)] {
+    for (name, value) in [(HTTP_REFERER, &settings.site_url), (X_TITLE, &settings.site_name)] {
         if !value.is_empty() {
             let wrong = |_| AdapterError::Setting { what: "site", reason: "can't stand in a header".to_owned() };
             headers.insert(name, HeaderValue::try_from(value.as_str()).map_err(wrong)?);
@@ -31,51 +35,100 @@ fn headers(settings: &GatewaySettings) -> Result<HeaderMap, AdapterError> {
     Ok(headers)
 }
 
-fn models(entries: &[Value]) -> Vec<CatalogModel> {
-    entries.iter().filter_map(model).collect()
-}
-
 fn model(entry: &Value) -> Option<CatalogModel> {
     let id = id_of(entry)?;
-    let top_provider = entry.get("top_provider");
-    let context_length = entry.get("context_length").and_then(Value::as_i64).unwrap_or(0).max(0);
+    let context_length = tokens(entry, "context_length").unwrap_or(0);
     Some(CatalogModel {
         id: id.to_owned(),
         gateway: GatewayId::OpenRouter,
         upstream_id: None,
-        prices: entry.get("pricing").and_then(prices).map(PriceList::from),
+        prices: entry.get("pricing").and_then(price_list),
         context_length,
-        max_completion_tokens: top_provider
-            .and_then(|top| top.get("max_completion_tokens")?.as_i64())
-            .filter(|tokens| *tokens > 0),
+        max_completion_tokens: entry.get("top_provider").and_then(|top| tokens(top, "max_completion_tokens")),
         public: public(id, context_length, entry),
     })
 }
 
 /// What OpenRouter charges: `None` when it does not say, or not in numbers. Whether the numbers are sane is for the
 /// catalogue to say.
-fn prices(pricing: &Value) -> Option<PriceLines> {
-    let stated = |name: &str| pricing.get(name).filter(|price| !price.is_null());
-    let line = |name: &str| stated(name).map(per_token);
-    let fee = |name: &str| stated(name).map_or(Some(0), per_piece_nanos);
-    Some(PriceLines {
-        prompt: line("prompt")??,
-        completion: line("completion")??,
-        cache_read: transpose(line("input_cache_read"))?,
-        cache_write: transpose(line("input_cache_write"))?,
-        // "0" stands in every entry whose reasoning has no price of its own: it is charged as completion.
-        reasoning: transpose(line("internal_reasoning"))?.filter(|price| price.0 != 0),
-        request: fee("request")?,
-        image: fee("image")?,
-    })
+fn price_list(pricing: &Value) -> Option<PriceList> {
+    let stated = Stated::read(pricing)?;
+    let base = PriceLines {
+        prompt: stated.prompt?,
+        completion: stated.completion?,
+        cache_read: stated.cache_read,
+        cache_write: stated.cache_write,
+        reasoning: stated.reasoning,
+        request: stated.request.unwrap_or(0),
+        image: stated.image.unwrap_or(0),
+    };
+    let tiers = pricing.get("overrides").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    // One tier that can't be read makes the price unknown: without it too little might be charged.
+    let overrides: Option<Vec<PriceOverride>> = tiers.iter().map(tier).collect();
+    Some(PriceList { base, overrides: overrides?.into() })
 }
 
-/// A line that is not stated is fine; one that is stated and is no number is not.
-#[expect(clippy::option_option, reason = "stated or not, and then a number or not")]
-fn transpose(line: Option<Option<PricePerMillion>>) -> Option<Option<PricePerMillion>> {
-    match line {
+/// An entry of `pricing.overrides`: conditions, and the prices that hold where all of them are met.
+fn tier(entry: &Value) -> Option<PriceOverride> {
+    let unknown = |name: &str| ["min_", "max_", "utc_"].iter().any(|kind| name.starts_with(kind)) && !CONDITIONS.contains(&name);
+    if entry.as_object()?.keys().any(|name| unknown(name)) {
+        return None;
+    }
+    let given = |name: &str| entry.get(name).filter(|value| !value.is_null());
+    let window = match (given("utc_start"), given("utc_end")) {
+        (None, None) => None,
+        (Some(start), Some(end)) => Some(DayWindow::parse(&time_text(start)?, &time_text(end)?)?),
+        _ => return None,
+    };
+    let min_prompt_tokens = match given("min_prompt_tokens") {
+        None => None,
+        Some(count) => Some(count.as_i64()?),
+    };
+    let Stated { prompt, completion, cache_read, cache_write, reasoning, request, image } = Stated::read(entry)?;
+    Some(PriceOverride { min_prompt_tokens, window, prompt, completion, cache_read, cache_write, reasoning, request, image })
+}
+
+/// `HHMM`, as text or as a number.
+fn time_text(time: &Value) -> Option<String> {
+    time.as_str().map(str::to_owned).or_else(|| time.as_u64().map(|number| number.to_string()))
+}
+
+/// The prices that an object names.
+struct Stated {
+    prompt: Option<PricePerMillion>,
+    completion: Option<PricePerMillion>,
+    cache_read: Option<PricePerMillion>,
+    cache_write: Option<PricePerMillion>,
+    reasoning: Option<PricePerMillion>,
+    /// In nano-dollars, as the next.
+    request: Option<i64>,
+    image: Option<i64>,
+}
+
+impl Stated {
+    /// `None` when one of them is there and is no number.
+    fn read(pricing: &Value) -> Option<Self> {
+        let line = |name: &str| optional(pricing, name, per_token);
+        let fee = |name: &str| optional(pricing, name, per_piece_nanos);
+        Some(Self {
+            prompt: line("prompt")?,
+            completion: line("completion")?,
+            cache_read: line("input_cache_read")?,
+            cache_write: line("input_cache_write")?,
+            // "0" stands in every entry whose reasoning has no price of its own: it is charged as completion.
+            reasoning: line("internal_reasoning")?.filter(|price| price.0 != 0),
+            request: fee("request")?,
+            image: fee("image")?,
+        })
+    }
+}
+
+/// A price that is not stated is fine; one that is stated and can't be read is not.
+#[expect(clippy::option_option, reason = "readable or not, and then stated or not")]
+fn optional<T>(pricing: &Value, name: &str, read: fn(&Value) -> Option<T>) -> Option<Option<T>> {
+    match pricing.get(name).filter(|price| !price.is_null()) {
         None => Some(None),
-        Some(price) => price.map(Some),
+        Some(price) => read(price).map(Some),
     }
 }
 

@@ -58,7 +58,7 @@ fn settings(base_url: String) -> GatewaySettings {
 fn gateway(base_url: String, timeouts: TimeoutSettings) -> OpenAiCompatible {
     let client = Client::build(&timeouts).unwrap();
     let headers = HeaderMap::from_iter([KeyPlace::Bearer.header(&settings(base_url.clone())).unwrap()]);
-    OpenAiCompatible::new(&base_url, headers, client, timeouts, Arc::new(NoonClock)).unwrap()
+    OpenAiCompatible::new(&base_url, |_| "models", headers, client, timeouts, Arc::new(NoonClock)).unwrap()
 }
 
 /// A call of a model that behaves so.

@@ -38,6 +38,8 @@ struct Sheet {
     /// `n`: so many finish reasons end the stream.
     choices: usize,
     received: Received,
+    /// So many chunks came.
+    chunks: u32,
     out: BytesMut,
     head: ChunkHead,
     usage: LastUsage,
@@ -80,6 +82,7 @@ impl Relay {
             wants_usage,
             choices: usize::try_from(choices).unwrap_or(1),
             received: Received::default(),
+            chunks: 0,
             out: BytesMut::new(),
             head: ChunkHead::default(),
             usage: LastUsage::default(),
@@ -114,6 +117,12 @@ impl Relay {
                 Err(_) => return Progress::Failed(GatewayError::TooLarge),
             }
         }
+    }
+
+    /// There is more than an opening chunk that says nothing: until then, another gateway's answer can stand in its place.
+    pub const fn has_begun(&self) -> bool {
+        let Sheet { received, chunks, .. } = &self.sheet;
+        *chunks > 1 || received.content_bytes > 0 || received.finished > 0
     }
 
     /// What may go to the client now: whole frames.
@@ -152,8 +161,9 @@ impl Sheet {
     }
 
     fn take(&mut self, frame: &Frame<'_>) -> Progress {
-        let data = frame.data.as_deref().unwrap_or_default().trim_ascii();
-        match data {
+        let data = frame.data.as_deref().unwrap_or_default();
+        // Only to tell them apart: JSON's own white space is narrower, and the client gets the bytes as they are.
+        match data.trim_ascii() {
             [] => self.out.extend_from_slice(frame.raw),
             b"[DONE]" => return Progress::Done,
             _ => return self.take_chunk(frame, data),
@@ -170,6 +180,7 @@ impl Sheet {
             return Progress::Failed(refusal::error_in_answer(error));
         }
         self.received.note(&facts);
+        self.chunks = self.chunks.saturating_add(1);
         let usage = facts.usage.filter(|usage| usage.get() != "null");
         if facts.choices.count == 0 && usage.is_some() {
             self.keep(&facts, LastUsage::Chunk(Bytes::copy_from_slice(data)));

@@ -77,10 +77,7 @@ impl Member {
 /// A known field may stand there once, and in its own spelling only: an upstream that takes the last one, or ignores case,
 /// would otherwise read another model or limit than the one that is paid for.
 pub fn scan(body: &[u8]) -> Result<Vec<Member>, ApiError> {
-    let malformed = |error: serde_json::Error| rules::malformed(&error);
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let found = deserializer.deserialize_map(Members).map_err(malformed)?;
-    deserializer.end().map_err(malformed)?;
+    let found = pairs(body).map_err(|error| rules::malformed(&error))?;
     let start = body.as_ptr().addr();
     let place = |raw: &RawValue| raw.get().as_ptr().addr() - start;
     let mut members = Vec::with_capacity(found.len());
@@ -98,6 +95,14 @@ pub fn scan(body: &[u8]) -> Result<Vec<Member>, ApiError> {
     }
     check_depth(body)?;
     Ok(members)
+}
+
+/// The names and values of a JSON object as they stand there.
+pub fn pairs(object: &[u8]) -> Result<Vec<(&RawValue, &RawValue)>, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(object);
+    let found = deserializer.deserialize_map(Members)?;
+    deserializer.end()?;
+    Ok(found)
 }
 
 pub fn name_of(field: Field) -> &'static str {

@@ -87,12 +87,12 @@ const fn limit_name(gateway: GatewayId) -> &'static [u8] {
 
 /// `stream_options` with `include_usage` on, its other options as they were.
 fn with_usage(options: &str) -> Bytes {
-    let Ok(members) = members::scan(options.as_bytes()) else { return Bytes::from_static(USAGE_WANTED.as_bytes()) };
+    let Ok(pairs) = members::pairs(options.as_bytes()) else { return Bytes::from_static(USAGE_WANTED.as_bytes()) };
     let mut out = Object::with_capacity(options.len() + USAGE_WANTED.len());
-    for member in members {
-        let raw = options.get(member.whole.clone()).unwrap_or_default();
-        if !raw.starts_with("\"include_usage\"") {
-            out.raw(raw.as_bytes());
+    for (name, value) in pairs {
+        let is_ours = serde_json::from_str::<String>(name.get()).is_ok_and(|name| name == "include_usage");
+        if !is_ours {
+            out.member(format!("{}:", name.get()).as_bytes(), value.get().as_bytes());
         }
     }
     out.member(br#""include_usage":"#, b"true");

@@ -58,18 +58,26 @@ pub fn offers(request: &mut ChatRequest, catalog: &CatalogSnapshot) -> Result<Ve
             ApiError::unavailable(Duration::from_secs(5)).with_message("The model catalogue is not loaded yet, please retry")
         );
     }
-    let offers = match &request.provider {
-        Provider::Wishes(wishes) => {
-            let groups = groups(request, catalog, None)?;
-            let ours = wishes::ours(&groups);
-            let for_openrouter = wishes.without(&ours);
-            let offers: Vec<Offer> = groups.into_iter().flat_map(|group| wishes::choose(wishes, group, &ours)).collect();
-            request.for_openrouter = for_openrouter;
-            offers
-        }
-        Provider::Gateway(gateway) => groups(request, catalog, Some(*gateway))?.concat(),
-        Provider::Any => groups(request, catalog, portkey_hint(request, catalog))?.concat(),
+    let wanted = match &request.provider {
+        Provider::Wishes(_) => return by_wishes(request, catalog),
+        Provider::Gateway(gateway) => Some(*gateway),
+        Provider::Any => portkey_hint(request, catalog),
     };
+    let mut offers = of_model(&request.model, request, catalog, wanted)?;
+    for model in &request.models {
+        offers.extend(of_model(model, request, catalog, wanted)?);
+    }
+    Ok(offers)
+}
+
+/// The offers that OpenRouter's preferences allow, in the order that they wish.
+fn by_wishes(request: &mut ChatRequest, catalog: &CatalogSnapshot) -> Result<Vec<Offer>, ApiError> {
+    let Provider::Wishes(wishes) = &request.provider else { return Ok(Vec::new()) };
+    let models = std::iter::once(&request.model).chain(&request.models);
+    let groups = models.map(|model| of_model(model, request, catalog, None)).collect::<Result<Vec<_>, _>>()?;
+    let ours = wishes::ours(&groups);
+    let offers: Vec<Offer> = groups.into_iter().flat_map(|group| wishes::choose(wishes, group, &ours)).collect();
+    request.for_openrouter = wishes.without(&ours);
     if offers.is_empty() { Err(no_model(&request.model)) } else { Ok(offers) }
 }
 
@@ -81,22 +89,28 @@ fn portkey_hint(request: &ChatRequest, catalog: &CatalogSnapshot) -> Option<Gate
     is_meant.then_some(GatewayId::Portkey)
 }
 
-/// The offers for `model`, and for each of `models`; of one gateway only, where that is wanted.
-fn groups(request: &ChatRequest, catalog: &CatalogSnapshot, wanted: Option<GatewayId>) -> Result<Vec<Vec<Offer>>, ApiError> {
-    let mut groups = Vec::with_capacity(1 + request.models.len());
-    for model in std::iter::once(&request.model).chain(&request.models) {
-        let candidates = catalog.resolve(model);
-        let is_wanted = |entry: &&Arc<CatalogEntry>| wanted.is_none_or(|wanted| wanted == entry.gateway);
-        let mut group: Vec<Offer> = candidates.iter().filter(is_wanted).map(|entry| Offer::of(entry, request)).collect();
-        if group.is_empty() && wanted == Some(GatewayId::Portkey) {
-            group.extend(at_portkey(model, request, catalog));
-        }
-        if group.is_empty() {
-            return Err(no_model(model));
-        }
-        groups.push(group);
+/// One model's offers, at least one; of one gateway only, where that is wanted.
+fn of_model(
+    model: &str,
+    request: &ChatRequest,
+    catalog: &CatalogSnapshot,
+    wanted: Option<GatewayId>,
+) -> Result<Vec<Offer>, ApiError> {
+    let is_wanted = |entry: &&Arc<CatalogEntry>| wanted.is_none_or(|wanted| wanted == entry.gateway);
+    let candidates = of_named_provider(model, request, catalog).unwrap_or_else(|| catalog.resolve(model));
+    let candidates = candidates.iter().filter(is_wanted);
+    let mut offers: Vec<Offer> = candidates.map(|entry| Offer::of(entry, request)).collect();
+    if offers.is_empty() && wanted == Some(GatewayId::Portkey) {
+        offers.extend(at_portkey(model, request, catalog));
     }
-    Ok(groups)
+    if offers.is_empty() { Err(no_model(model)) } else { Ok(offers) }
+}
+
+/// Several of Portkey's providers may have a model of one name: the one that the caller names is meant.
+fn of_named_provider<'a>(model: &str, request: &ChatRequest, catalog: &'a CatalogSnapshot) -> Option<&'a [Arc<CatalogEntry>]> {
+    let provider = request.portkey_provider.as_ref()?.trim_start_matches('@');
+    let found = catalog.resolve(&format!("@{provider}/{model}"));
+    found.iter().any(|entry| entry.gateway == GatewayId::Portkey).then_some(found)
 }
 
 /// Portkey serves its providers' models under names that its own list may not have: then the same model's price elsewhere

@@ -31,6 +31,8 @@ fn house() -> CatalogSnapshot {
         (Chutes, "A/M", 2),
         (OpenRouter, "b/n", 1),
         (Portkey, "@openai/gpt-4o", 9),
+        (Portkey, "@x/z/glm", 9),
+        (Portkey, "@y/z/glm", 9),
     ])
 }
 
@@ -129,6 +131,9 @@ fn what_is_said_to_portkey_leads_to_portkey() {
     let own = |id: &str| vec![(Portkey, id.to_owned())];
     assert_eq!(portkey("@openai/gpt-4o", json!({})), own("@openai/gpt-4o"));
     assert_eq!(portkey("openai/gpt-4o", json!({"portkey_provider": "openai"})), own("@openai/gpt-4o"));
+    // Two of Portkey's providers have it.
+    assert_eq!(portkey("z/glm", json!({"portkey_provider": "x"})), own("@x/z/glm"));
+    assert_eq!(portkey("z/glm", json!({"portkey_provider": "@y"})), own("@y/z/glm"));
     // A name that Portkey's list does not have: priced as elsewhere, sent as it was said.
     assert_eq!(portkey("m", json!({"portkey_provider": "a"})), own("m"));
     assert_eq!(portkey("a/m", json!({"portkey_virtual_key": "vk-1"})), own("a/m"));

@@ -1,6 +1,6 @@
 //! Server-sent events as they come: cut into whole frames, whatever the chunks they arrive in.
 //!
-//! Lines end in LF, CR LF or CR, an empty line ends a frame (WHATWG HTML, 9.2.6). A byte order mark at the start is dropped.
+//! Lines end in LF, CR LF or CR, an empty line ends a frame (WHATWG HTML, 9.2.6). Byte order marks at the start are dropped.
 
 use std::borrow::Cow;
 
@@ -104,20 +104,21 @@ impl Scanner {
         Some(end..end + width)
     }
 
+    /// Skips all marks at the start: a second one, passed on as the first, would hide what stands before it.
     /// False while it can't be told whether there is one.
     fn skip_byte_order_mark(&mut self) -> bool {
-        if self.begun {
-            return true;
+        while !self.begun {
+            let rest = self.buffer.get(self.frame_at..).unwrap_or_default();
+            if rest.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(rest) && !self.ended {
+                return false;
+            }
+            if rest.starts_with(BYTE_ORDER_MARK) {
+                self.frame_at += BYTE_ORDER_MARK.len();
+                (self.line_at, self.search_at) = (self.frame_at, self.frame_at);
+            } else {
+                self.begun = true;
+            }
         }
-        let mark = BYTE_ORDER_MARK.len().min(self.buffer.len());
-        let may_be_mark = BYTE_ORDER_MARK.get(..mark) == self.buffer.get(..mark);
-        if may_be_mark && mark < BYTE_ORDER_MARK.len() && !self.ended {
-            return false;
-        }
-        if may_be_mark && mark == BYTE_ORDER_MARK.len() {
-            (self.frame_at, self.line_at, self.search_at) = (mark, mark, mark);
-        }
-        self.begun = true;
         true
     }
 }

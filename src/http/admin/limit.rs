@@ -7,7 +7,7 @@ use crate::http::principal::AdminPrincipal;
 use crate::startup::Services;
 use actix_web::{post, web};
 use serde::{Deserialize, Serialize};
-use tollgate_actors::identity::{LimitTarget, NewLimits, SetLimits};
+use tollgate_actors::identity::{LimitTarget, NewLimits, SetBy, SetLimits};
 use utoipa::ToSchema;
 
 /// More is no limit, and sums of windows must not overflow.
@@ -86,11 +86,15 @@ pub async fn set_limit(
     check(limits)?;
     let found = Target::find(&services, body.api_key.as_deref(), body.user_id).await?;
     let (target, shown) = match found.key {
-        Some((key, masked)) => (LimitTarget::Key { user: found.user, key }, masked),
+        Some((key, masked)) => (LimitTarget::Keys { user: found.user, keys: vec![key] }, masked),
         None => (LimitTarget::AllKeysOf(found.user), found.user.to_string()),
     };
-    let keys_updated =
-        services.actors.identity.set_limits(SetLimits { target, limits: limits.into() }).await.map_err(not_found)?;
+    let keys_updated = services
+        .actors
+        .identity
+        .set_limits(SetLimits { target, limits: limits.into(), by: SetBy::Operator })
+        .await
+        .map_err(not_found)?;
     tracing::info!(admin = admin.name(), user = %found.user, keys_updated, "rate limits set");
     Ok(web::Json(SetRateLimitResponse {
         status: "success",

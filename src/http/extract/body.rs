@@ -8,7 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
 /// The request's JSON body. A missing content type is taken as JSON; another one is 415.
@@ -28,13 +28,27 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     }
 }
 
-/// Parses JSON; the error says which field is wrong.
+/// Parses a JSON object; the error says which field is wrong.
 ///
 /// # Errors
 /// 422 (400 under `/v1` and `/api`) for what is no JSON, or not of this shape.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    // serde fills a struct from a list, too, by the order of its fields in our source.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(serde_json::from_slice::<IgnoredAny>(bytes).map_or_else(|error| malformed(&error), |_| no_object()));
+    }
     // Tracking the path costs; so only those who erred pay for it.
     serde_json::from_slice(bytes).or_else(|_| parse_with_path(bytes))
+}
+
+fn no_object() -> ApiError {
+    let field = FieldError {
+        kind: "dict_type".into(),
+        loc: vec!["body".into()],
+        msg: "Input should be an object".into(),
+        input: Value::Null,
+    };
+    ApiError::unprocessable(vec![field])
 }
 
 fn parse_with_path<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {

@@ -1,7 +1,18 @@
-//! `GET /models` and `/catalog/models` for the web clients, `GET /v1/models` for OpenAI's: what can be called, and its price.
+//! The catalogue's doors: what can be called, where, and at what price. No key is asked for.
 //!
-//! Ids hold slashes. No key is asked for. Whole lists are rendered once per catalogue and worker, with an `ETag`.
+//! - `/models` and `/catalog/models`, `/models/providers`, `/catalog/provider`, `/model/…`, `/developer/…/models`: the web clients'.
+//! - `/v1/models` and what is below it: OpenAI's, with OpenRouter's fields beside.
+//!
+//! Every answer is cut out of the catalogue's own text (`body`), so that a list of 22,000 models costs no copy of it. It has an
+//! `ETag` and a time to live, and goes out under gzip where that is asked for (`gzip`). Ids hold slashes.
 
+mod answer;
+mod body;
+mod etag;
+mod gzip;
+mod makers;
+mod one;
+mod openai;
 mod page;
 mod query;
 mod schema;
@@ -10,21 +21,25 @@ mod shelf;
 #[cfg(test)]
 mod tests;
 
-use super::error::ApiError;
-use super::extract::{Path, Query};
-use crate::startup::Services;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
-use actix_web::{HttpRequest, HttpResponse, get, web};
-use query::{Choice, ModelsQuery};
-use shelf::{Page, Rendered};
-use std::time::Duration;
-use tollgate_actors::catalog::CatalogSnapshot;
-
-pub use schema::{ModelObject, ModelObjectList, ModelsPage, PublicModel};
+pub use makers::{__path_catalog_provider, __path_model_providers, catalog_provider, model_providers};
+pub use one::{__path_developer_models, __path_one_model, developer_models, one_model};
+pub use openai::{
+    __path_v1_model, __path_v1_model_count, __path_v1_model_endpoints, __path_v1_models, v1_model, v1_model_count,
+    v1_model_endpoints, v1_models,
+};
+pub use schema::{DeveloperPage, EndpointsResponse, ModelObject, ModelObjectList, ModelPage, ModelsPage, PublicModel};
 pub use shelf::Shelf;
 
-/// When a list that is missing may be there: gateways are asked again after some seconds.
-const RETRY_LIST: Duration = Duration::from_secs(5);
+use super::error::ApiError;
+use super::extract::Query;
+use crate::startup::Services;
+use actix_web::{HttpRequest, HttpResponse, get, web};
+use answer::Document;
+use body::{Form, Part};
+pub(super) use query::no_list;
+use query::{Choice, ModelsQuery};
+use tollgate_actors::catalog::CatalogSnapshot;
+use tollgate_domain::GatewayId;
 
 /// All models, with prices in dollars per token as decimal strings
 ///
@@ -47,9 +62,8 @@ pub async fn models(
     request: HttpRequest,
     query: Query<ModelsQuery>,
     services: web::Data<Services>,
-    shelf: web::Data<Shelf>,
 ) -> Result<HttpResponse, ApiError> {
-    list(&request, &query.0, &services.actors.catalog.snapshot(), &shelf)
+    list(&request, &query.0, &services).await
 }
 
 /// The same as `/models`
@@ -70,93 +84,17 @@ pub async fn catalog_models(
     request: HttpRequest,
     query: Query<ModelsQuery>,
     services: web::Data<Services>,
-    shelf: web::Data<Shelf>,
 ) -> Result<HttpResponse, ApiError> {
-    list(&request, &query.0, &services.actors.catalog.snapshot(), &shelf)
+    list(&request, &query.0, &services).await
 }
 
-/// All models, in OpenAI's form
-#[utoipa::path(
-    tag = "models",
-    security(()),
-    responses(
-        (status = 200, description = "The models", body = ModelObjectList),
-        (status = 304, description = "The list still is the one of `If-None-Match`"),
-        (status = 503, description = "No gateway is on, or none has answered yet"),
-    )
-)]
-#[get("/v1/models")]
-pub async fn v1_models(
-    request: HttpRequest,
-    services: web::Data<Services>,
-    shelf: web::Data<Shelf>,
-) -> Result<HttpResponse, ApiError> {
+async fn list(request: &HttpRequest, query: &ModelsQuery, services: &web::Data<Services>) -> Result<HttpResponse, ApiError> {
     let snapshot = services.actors.catalog.snapshot();
-    if snapshot.merged().is_empty() {
-        return Err(no_list());
-    }
-    let rendered = shelf.get(&snapshot, Page::OpenAi, || page::openai_list(&snapshot));
-    Ok(unless_known(&request, &rendered))
+    let document = Document::new(parts(query, &snapshot)?, Form::Public, &snapshot, request);
+    Ok(answer::answer(request, services, snapshot, document).await)
 }
 
-/// One model, in OpenAI's form
-#[utoipa::path(
-    tag = "models",
-    security(()),
-    params(("model" = String, Path, description = "The model's id, slashes and all")),
-    responses(
-        (status = 200, description = "The model", body = ModelObject),
-        (status = 404, description = "No gateway has it"),
-    )
-)]
-#[get("/v1/models/{model:.+}")]
-pub async fn v1_model(model: Path<String>, services: web::Data<Services>) -> Result<HttpResponse, ApiError> {
-    let snapshot = services.actors.catalog.snapshot();
-    let Some(entry) = snapshot.find(&model.0) else {
-        let error = ApiError::not_found(format!("The model '{}' does not exist", model.0));
-        return Err(error.with_code("model_not_found").with_param("model"));
-    };
-    let mut body = String::new();
-    page::write_openai(entry, &mut body);
-    Ok(json(body.into()))
-}
-
-fn list(request: &HttpRequest, query: &ModelsQuery, snapshot: &CatalogSnapshot, shelf: &Shelf) -> Result<HttpResponse, ApiError> {
-    let choice = query.choice()?;
-    let entries = match choice {
-        Choice::All => snapshot.merged(),
-        Choice::One(gateway) => snapshot.list(gateway).map_or(&[][..], |list| &list.entries),
-    };
-    if entries.is_empty() {
-        return Err(no_list());
-    }
-    let twice = query.gateway.is_none();
-    if query.is_whole() {
-        let render = || page::whole(choice, twice, entries, snapshot);
-        return Ok(unless_known(request, &shelf.get(snapshot, Page::List { choice, twice }, render)));
-    }
-    Ok(json(page::part(choice, twice, entries, query, snapshot).into()))
-}
-
-fn no_list() -> ApiError {
-    ApiError::unavailable(RETRY_LIST).with_message("Models data unavailable")
-}
-
-fn json(body: web::Bytes) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).insert_header((CACHE_CONTROL, "no-cache")).body(body)
-}
-
-/// The list, or 304 for who has it.
-fn unless_known(request: &HttpRequest, rendered: &Rendered) -> HttpResponse {
-    let known = request.headers().get_all(IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
-    let mut tags = known.flat_map(|tags| tags.split(',')).map(str::trim);
-    // Mutant: `==` with the whole weak tag fails for caches that send the tag without `W/`.
-    if tags.any(|tag| tag == "*" || tag.trim_start_matches("W/") == rendered.tag) {
-        return HttpResponse::NotModified().insert_header((ETAG, rendered.etag())).finish();
-    }
-    let mut response = json(rendered.body.clone());
-    if let Ok(etag) = rendered.etag().parse() {
-        response.headers_mut().insert(ETAG, etag);
-    }
-    response
+fn parts(query: &ModelsQuery, snapshot: &CatalogSnapshot) -> Result<Vec<Part>, ApiError> {
+    let choice = Choice::of(query.gateway.as_deref(), Choice::One(GatewayId::OpenRouter))?;
+    Ok(page::page(choice, query, choice.known_entries(snapshot)?, snapshot))
 }

@@ -1,56 +1,66 @@
-//! Whole lists, rendered once for each catalogue.
+//! What is worked out once for each catalogue and shared by all workers. All of it is bounded by the catalogue: nothing is
+//! kept for what a caller asks beside.
 
+use super::gzip::Segments;
+use super::makers::Maker;
 use super::query::Choice;
-use actix_web::web::Bytes;
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::rc::Rc;
-use tollgate_actors::catalog::CatalogSnapshot;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tollgate_actors::catalog::{CatalogSnapshot, Run, runs};
 
-/// What can be rendered: two forms for each gateway and for all of them, and OpenAI's list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Page {
-    List { choice: Choice, twice: bool },
-    OpenAi,
-}
-
-/// A body, and the tag by which a client knows it again.
-pub struct Rendered {
-    pub body: Bytes,
-    /// In quotes. Two bodies with one tag hold the same models at the same prices, perhaps fetched at other times.
-    pub tag: String,
-}
-
-impl Rendered {
-    /// `data` is the part of the body that the tag stands for.
-    pub fn new(body: String, data: &str) -> Self {
-        let mut hasher = DefaultHasher::new();
-        data.hash(&mut hasher);
-        Self { body: body.into(), tag: format!("\"{:016x}\"", hasher.finish()) }
-    }
-
-    /// Weak: the time of fetching may differ.
-    pub fn etag(&self) -> String {
-        format!("W/{}", self.tag)
-    }
-}
-
-/// One worker's rendered lists, all of one catalogue.
+/// The doors' own part of [`Services`](crate::startup::Services).
 #[derive(Default)]
 pub struct Shelf {
-    current: RefCell<(u64, HashMap<Page, Rc<Rendered>>)>,
+    makers: PerVersion<Choice, Vec<Maker>>,
+    callable: PerVersion<(), Vec<Run>>,
+    segments: Segments,
 }
 
 impl Shelf {
-    /// The page of this snapshot, rendered now if it is not yet.
-    pub(super) fn get(&self, snapshot: &CatalogSnapshot, page: Page, render: impl FnOnce() -> Rendered) -> Rc<Rendered> {
-        let mut current = self.current.borrow_mut();
-        let (version, pages) = &mut *current;
+    /// Who made the models of the choice.
+    pub(super) fn makers(&self, snapshot: &CatalogSnapshot, choice: Choice) -> Arc<OnceLock<Vec<Maker>>> {
+        let slot = self.makers.slot(snapshot, choice);
+        slot.get_or_init(|| Maker::all(choice, snapshot));
+        slot
+    }
+
+    /// Each id once, at the gateway that is tried first.
+    pub(super) fn callable(&self, snapshot: &CatalogSnapshot) -> Vec<Run> {
+        let first = || {
+            let all = snapshot.lists().flat_map(|list| &list.entries);
+            runs(
+                all.filter(|entry| snapshot.find(&entry.id).is_some_and(|first| Arc::ptr_eq(first, entry))).map(|entry| &**entry),
+            )
+        };
+        self.callable.slot(snapshot, ()).get_or_init(first).clone()
+    }
+
+    pub(super) const fn segments(&self) -> &Segments {
+        &self.segments
+    }
+}
+
+/// Values of one snapshot, each computed by who asks first; the others wait.
+struct PerVersion<K, V>(Mutex<(u64, Slots<K, V>)>);
+
+type Slots<K, V> = HashMap<K, Arc<OnceLock<V>>>;
+
+impl<K, V> Default for PerVersion<K, V> {
+    fn default() -> Self {
+        Self(Mutex::new((0, HashMap::new())))
+    }
+}
+
+impl<K: Eq + Hash, V> PerVersion<K, V> {
+    fn slot(&self, snapshot: &CatalogSnapshot, key: K) -> Arc<OnceLock<V>> {
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (version, slots) = &mut *current;
+        // Mutant: without this line a new catalogue is answered out of the old one.
         if *version != snapshot.version() {
             *version = snapshot.version();
-            pages.clear();
+            slots.clear();
         }
-        Rc::clone(pages.entry(page).or_insert_with(|| Rc::new(render())))
+        Arc::clone(slots.entry(key).or_default())
     }
 }

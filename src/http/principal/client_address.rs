@@ -20,7 +20,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub struct ClientAddress(pub IpAddr);
 
 impl ClientAddress {
-    pub(super) fn of(request: &HttpRequest) -> Self {
+    pub(in crate::http) fn of(request: &HttpRequest) -> Self {
         // Without a peer there is no socket: a test's request.
         let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
         let services = request.app_data::<web::Data<Services>>();

@@ -15,7 +15,7 @@ pub(super) use refusals::of_ledger;
 use crate::http::error::ApiError;
 use crate::startup::Services;
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use futures_util::future::LocalBoxFuture;
 use std::sync::Arc;
 use tollgate_actors::identity::Caller;
@@ -70,8 +70,12 @@ async fn authenticate(request: &HttpRequest, key: &str) -> Result<Arc<Caller>, A
     let origin = Origin { address: ClientAddress::of(request).0, site: site.as_deref() };
     checks::check(&caller, origin, services.clock.now())?;
     identity.seen(&caller);
+    // For the headers that every answer carries.
+    request.extensions_mut().insert(Arc::clone(&caller));
     Ok(caller)
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

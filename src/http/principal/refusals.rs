@@ -2,9 +2,10 @@
 
 use crate::http::error::ApiError;
 use std::time::Duration;
-use tollgate_actors::identity::IdentityError;
 use tollgate_actors::identity::checks::Refusal;
+use tollgate_actors::identity::{IdentityError, RateLimits};
 use tollgate_actors::ledger::LedgerError;
+use tollgate_domain::KeyId;
 
 const RETRY_SOON: Duration = Duration::from_secs(1);
 
@@ -36,11 +37,24 @@ impl From<IdentityError> for ApiError {
                 Self::too_many_requests("Too many registrations from this address", Some(retry_after))
             }
             IdentityError::RequestCap => Refusal::RequestCap.into(),
+            IdentityError::AboveGrant { key, ceiling } => Self::bad_request(above(key, &ceiling)),
             IdentityError::Ledger(error) => of_ledger(error),
             error @ (IdentityError::Overloaded | IdentityError::Unavailable) => Self::unavailable(RETRY_SOON).with_cause(&error),
             error @ IdentityError::Defect(_) => Self::internal(&error),
         }
     }
+}
+
+fn above(key: KeyId, most: &RateLimits) -> String {
+    format!(
+        "Limits can be lowered, not raised: key {key} may have at most {}/{}/{} requests and {}/{}/{} tokens per minute/hour/day",
+        most.requests_per_minute,
+        most.requests_per_hour,
+        most.requests_per_day,
+        most.tokens_per_minute,
+        most.tokens_per_hour,
+        most.tokens_per_day
+    )
 }
 
 /// The failures of a credit or of reading a balance; what a hold is refused for is the completion's to tell.

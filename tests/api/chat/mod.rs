@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod clients_gone;
+pub(crate) mod fault_table;
 mod holds;
 mod idempotency;
 mod plain;
@@ -34,11 +35,11 @@ fn body(fields: Value) -> Value {
     body
 }
 
-fn request(app: &TestApp, user: &TestUser, fields: Value) -> RequestBuilder {
+pub(crate) fn request(app: &TestApp, user: &TestUser, fields: Value) -> RequestBuilder {
     app.request(Method::POST, PATH).bearer_auth(&user.key).json(&body(fields))
 }
 
-async fn ask(app: &TestApp, user: &TestUser, fields: Value) -> Reply {
+pub(crate) async fn ask(app: &TestApp, user: &TestUser, fields: Value) -> Reply {
     Reply::of(request(app, user, fields)).await
 }
 
@@ -47,13 +48,13 @@ fn behave(app: &TestApp, words: &str) {
 }
 
 /// The events of a stream.
-struct Events {
+pub(crate) struct Events {
     /// Each event's `data`.
-    data: Vec<String>,
+    pub(crate) data: Vec<String>,
     /// All of them that are JSON; an endless stream has many, so they are parsed once.
     chunks: Vec<Value>,
     /// The body ended as HTTP wants it.
-    is_whole: bool,
+    pub(crate) is_whole: bool,
 }
 
 impl Events {
@@ -68,24 +69,24 @@ impl Events {
         Self { data, chunks, is_whole }
     }
 
-    fn content(&self) -> String {
+    pub(crate) fn content(&self) -> String {
         let delta = |chunk: &Value| chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned();
         self.chunks.iter().map(delta).collect()
     }
 
-    fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.data.last().is_some_and(|data| data == "[DONE]")
     }
 
     /// The error event that ends it.
-    fn error(&self) -> Option<Value> {
+    pub(crate) fn error(&self) -> Option<Value> {
         let last: Value = serde_json::from_str(self.data.last()?).ok()?;
         last.get("error").cloned()
     }
 }
 
 /// Reads a stream to its end, whole or cut.
-async fn read_events(mut response: reqwest::Response) -> Events {
+pub(crate) async fn read_events(mut response: reqwest::Response) -> Events {
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let mut bytes = Vec::new();
     let is_whole = loop {
@@ -98,7 +99,7 @@ async fn read_events(mut response: reqwest::Response) -> Events {
     Events::parse(std::str::from_utf8(&bytes).expect("UTF-8"), is_whole)
 }
 
-async fn stream(app: &TestApp, user: &TestUser, mut fields: Value) -> Events {
+pub(crate) async fn stream(app: &TestApp, user: &TestUser, mut fields: Value) -> Events {
     fields["stream"] = json!(true);
     let response = request(app, user, fields).send().await.expect("an answer");
     assert_eq!(response.status(), 200);
@@ -107,11 +108,11 @@ async fn stream(app: &TestApp, user: &TestUser, mut fields: Value) -> Events {
 
 /// A user's money, out of the tables.
 #[derive(Debug, PartialEq, Eq)]
-struct Money {
-    charged: i64,
-    records: i64,
-    open_holds: i64,
-    held: i64,
+pub(crate) struct Money {
+    pub(crate) charged: i64,
+    pub(crate) records: i64,
+    pub(crate) open_holds: i64,
+    pub(crate) held: i64,
 }
 
 async fn money(app: &TestApp, user: &TestUser) -> Money {
@@ -134,7 +135,7 @@ async fn money(app: &TestApp, user: &TestUser) -> Money {
 }
 
 /// The user's money once no hold is open.
-async fn settled(app: &TestApp, user: &TestUser) -> Money {
+pub(crate) async fn settled(app: &TestApp, user: &TestUser) -> Money {
     eventually("no hold is open", async || Some(money(app, user).await).filter(|money| money.open_holds == 0 && money.held == 0))
         .await
 }

@@ -107,6 +107,26 @@ test("models are listed, and found by an id with a slash", async () => {
   assert.deepEqual([model.id, model.object], [MODEL, "model"]);
 });
 
+test("every listed model is retrieved by its id, and has OpenRouter's fields beside", async () => {
+  const models = await collect(await client.models.list());
+  for (const listed of models.filter((model) => !model.id.startsWith("sim/"))) {
+    assert.deepEqual(await client.models.retrieve(listed.id), listed);
+  }
+  const model = models.find((model) => model.id === MODEL);
+  assert.equal(model.context_length, 128_000);
+  assert.ok(model.supported_parameters.includes("tools"));
+  const { data } = await client.get(`/models/${MODEL}/endpoints`);
+  assert.deepEqual(data.endpoints.map((endpoint) => [endpoint.tag, endpoint.pricing.prompt]), [["openrouter", model.charged_pricing.prompt]]);
+});
+
+test("logprobs, stop and an image come through", async () => {
+  const url = "data:image/gif;base64,R0lGODlhAQABAAAAACw=";
+  const content = [{ type: "text", text: "What is this?" }, { type: "image_url", image_url: { url } }];
+  const fields = { messages: [{ role: "user", content }], logprobs: true, top_logprobs: 1, stop: ["END"], n: 2 };
+  const { choices } = await client.chat.completions.create(request(fields));
+  assert.deepEqual(choices.map((choice) => [choice.index, choice.logprobs.content[0].token]), [[0, "tok1"], [1, "tok1"]]);
+});
+
 test("fifty calls at once are charged to the last nano-dollar", async () => {
   const { user, client } = await newClient();
   const calls = Array.from({ length: 50 }, (_, index) => client.chat.completions.create(request({ max_tokens: index + 1 })));

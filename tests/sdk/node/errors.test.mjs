@@ -59,6 +59,31 @@ test("an upstream's failures are RateLimitErrors and InternalServerErrors", asyn
   await refused(ask({ model: "sim/hang-up" }), OpenAI.InternalServerError, { status: 503 });
 });
 
+test("the SDK waits as long as it is told, and not at all for what waiting cannot cure", async () => {
+  const began = performance.now();
+  const patient = connect(user.key, { maxRetries: 1 });
+  const retried = patient.chat.completions.create(request({ model: "sim/retry-after-1" }));
+  await refused(retried, OpenAI.RateLimitError, { status: 429 });
+  // Without Retry-After it would be half a second.
+  assert.ok(performance.now() - began >= 990);
+  const capped = connect(await user.furtherKey({ max_requests: 1 }), { maxRetries: 5 });
+  await capped.chat.completions.create(request());
+  await assert.rejects(capped.chat.completions.create(request()), (error) => {
+    assert.equal(error.constructor, OpenAI.RateLimitError);
+    assert.equal(error.headers.get("x-should-retry"), "false");
+    return true;
+  });
+});
+
+test("a time-out is the SDK's own, and the call is finished and charged", async () => {
+  const { user, client } = await newClient();
+  const slow = request({ model: "sim/token-delay-20", max_tokens: 150 });
+  await assert.rejects(client.chat.completions.create(slow, { timeout: 300 }), OpenAI.APIConnectionTimeoutError);
+  assert.equal((await user.balance()).credits, 10);
+  await until(async () => (await user.balance()).held === 0, 10_000);
+  assert.equal((await user.balance()).credits, 10 - 0.000_302);
+});
+
 test("a stream that breaks throws an APIError after what was said", async () => {
   const said = [];
   const listen = async () => {

@@ -1,4 +1,5 @@
 // Users and clients of the server under test.
+import { randomUUID } from "node:crypto";
 import OpenAI from "openai";
 
 export const SERVER = process.env.TOLLGATE_URL;
@@ -26,7 +27,10 @@ export async function register() {
   return {
     key,
     balance: () => json("/user/balance", { key }),
-    furtherKey: async (limits) => (await json("/user/api-keys", { key, body: { key_name: "further", ...limits } })).api_key,
+    furtherKey: async (limits) => {
+      const body = { key_name: randomUUID(), ...limits };
+      return (await json("/user/api-keys", { key, body })).api_key;
+    },
   };
 }
 

@@ -1,5 +1,6 @@
 """Each refusal is the exception that the SDK's users catch."""
 
+import time
 import uuid
 
 import openai
@@ -128,6 +129,25 @@ def test_the_sdk_retries_what_may_pass_and_gives_up_at_last(connect, user, traff
     with pytest.raises(openai.RateLimitError):
         client.chat.completions.create(**request(model="sim/retry-after-1"))
     assert [exchange.status for exchange in traffic] == [429, 429]
+
+
+def test_the_sdk_waits_as_long_as_it_is_told(connect, user, traffic):
+    client = connect(user.key, max_retries=1)
+    began = time.monotonic()
+    with pytest.raises(openai.RateLimitError):
+        client.chat.completions.create(**request(model="sim/retry-after-1"))
+    # Without the header it would be half a second. Mutant: an answer without Retry-After turns this red.
+    assert time.monotonic() - began >= 1
+    assert [exchange.headers["retry-after"] for exchange in traffic] == ["1", "1"]
+
+
+def test_the_sdk_does_not_retry_what_waiting_cannot_cure(connect, user, traffic):
+    client = connect(user.further_key(max_requests=1), max_retries=3)
+    client.chat.completions.create(**request())
+    with pytest.raises(openai.RateLimitError) as raised:
+        client.chat.completions.create(**request())
+    assert raised.value.response.headers["x-should-retry"] == "false"
+    assert [exchange.status for exchange in traffic] == [200, 429]
 
 
 def with_key(key, **fields):

@@ -78,6 +78,17 @@ def test_a_field_reaches_the_provider_as_it_was_sent(chat, field):
     assert upstream() == request() | sent
 
 
+def test_a_further_query_and_further_headers_do_no_harm(chat):
+    completion = chat(extra_query={"privy_user_id": "did:privy:x", "session_id": 7}, extra_headers={"HTTP-Referer": "https://a.example"})
+    assert completion.choices[0].finish_reason == "stop"
+    assert upstream() == request()
+
+
+@pytest.mark.parametrize("provider", ["openrouter", {"order": ["openrouter"], "allow_fallbacks": False}], ids=["name", "object"])
+def test_a_provider_can_be_chosen(chat, provider):
+    assert chat(extra_body={"provider": provider}).choices[0].finish_reason == "stop"
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -1,5 +1,5 @@
 use super::fakes::{FakeArchive, FakeGateway, Listing, TurnedClock, flat, model};
-use crate::catalog::{Catalog, CatalogDeps, CatalogError, CatalogOptions, CatalogSnapshot, GatewayStatus, start};
+use crate::catalog::{Catalog, CatalogDeps, CatalogError, CatalogOptions, CatalogSnapshot, GatewayStatus, Refreshed, start};
 use crate::ports::{Clock, GatewayError, ModelGateway};
 use crate::runtime::{AskError, Crash, RestartPolicy, Supervision};
 use std::sync::Arc;
@@ -74,6 +74,12 @@ fn away() -> Listing {
     Listing::Fails(GatewayError::Connection("refused".to_owned()))
 }
 
+/// What came of OpenRouter's refresh.
+async fn refreshed(catalog: &Catalog) -> Result<usize, CatalogError> {
+    let answers = catalog.refresh().await.unwrap();
+    answers.into_iter().find(|answer| answer.gateway == GatewayId::OpenRouter).expect("OpenRouter's answer").outcome
+}
+
 fn ids(snapshot: &CatalogSnapshot) -> Vec<String> {
     snapshot.merged().iter().map(|entry| entry.id.to_string()).collect()
 }
@@ -91,7 +97,7 @@ async fn models_are_there_once_the_gateway_has_answered() {
 async fn a_refresh_takes_new_lists_in_and_says_how_many_models_came() {
     let world = World::with(models(&["a"])).await;
     world.gateway.turn(models(&["b", "c", "d"]));
-    assert_eq!(world.catalog.refresh().await, Ok(3));
+    assert_eq!(refreshed(&world.catalog).await, Ok(3));
     assert_eq!(ids(&world.catalog.snapshot()), ["b", "c", "d"]);
 }
 
@@ -100,7 +106,7 @@ async fn many_refreshes_at_once_ask_the_gateway_once() {
     let world = World::with(models(&["a"])).await;
     world.settled_after(1).await;
     world.gateway.answers.forget_permits(tokio::sync::Semaphore::MAX_PERMITS);
-    let refreshes = futures_util::future::join_all((0..50).map(|_| world.catalog.refresh()));
+    let refreshes = futures_util::future::join_all((0..50).map(|_| refreshed(&world.catalog)));
     let release = async {
         while world.gateway.asked() < 2 {
             tokio::task::yield_now().await;
@@ -120,13 +126,13 @@ async fn the_last_good_list_outlives_every_way_to_fail() {
     let broken = Listing::Fails(GatewayError::Malformed("cut".to_owned()));
     for failure in [away(), broken, Listing::Hangs, Listing::Panics] {
         world.gateway.turn(failure);
-        assert!(world.catalog.refresh().await.is_err());
+        assert!(refreshed(&world.catalog).await.is_err());
         assert_eq!(ids(&world.catalog.snapshot()), ["a"]);
     }
     let status = world.status().await;
     assert_eq!((status.failures, status.models), (4, 1));
     world.gateway.turn(models(&["b"]));
-    assert_eq!(world.catalog.refresh().await, Ok(1));
+    assert_eq!(refreshed(&world.catalog).await, Ok(1));
     assert_eq!(world.status().await.failures, 0);
 }
 
@@ -134,7 +140,7 @@ async fn the_last_good_list_outlives_every_way_to_fail() {
 async fn an_empty_list_switches_nothing_off() {
     let world = World::with(models(&["a"])).await;
     world.gateway.turn(models(&[]));
-    assert_eq!(world.catalog.refresh().await, Err(CatalogError::Empty(GatewayId::OpenRouter)));
+    assert_eq!(refreshed(&world.catalog).await, Err(CatalogError::Empty(GatewayId::OpenRouter)));
     assert_eq!(ids(&world.catalog.snapshot()), ["a"]);
 }
 
@@ -215,14 +221,14 @@ async fn a_crash_of_the_actor_loses_no_model_and_the_gateway_is_asked_anew() {
     assert_eq!(world.catalog.handle().ask(Crash).await, Err(AskError::Closed));
     assert_eq!(ids(&world.catalog.snapshot()), ["a"]);
     world.settled_after(2).await;
-    assert_eq!(world.catalog.refresh().await, Ok(1));
+    assert_eq!(refreshed(&world.catalog).await, Ok(1));
 }
 
 #[actix_rt::test]
 async fn without_a_gateway_the_catalogue_is_empty_and_says_so() {
     let catalog = launch(Vec::new(), &Arc::default(), &Arc::new(TurnedClock::new()));
     catalog.warmed(PATIENCE).await;
-    assert_eq!(catalog.refresh().await, Err(CatalogError::NoGateway));
+    assert_eq!(catalog.refresh().await, Ok(Vec::new()));
     assert!(catalog.snapshot().merged().is_empty());
 }
 
@@ -231,7 +237,9 @@ async fn one_gateway_that_fails_takes_nothing_from_another() {
     let good = Arc::new(FakeGateway::new(GatewayId::OpenRouter, models(&["a"])));
     let bad = Arc::new(FakeGateway::new(GatewayId::Glama, away()));
     let catalog = launch(vec![good, bad], &Arc::default(), &Arc::new(TurnedClock::new()));
-    assert_eq!(catalog.refresh().await, Ok(1));
+    let refused = CatalogError::Gateway { gateway: GatewayId::Glama, error: GatewayError::Connection("refused".to_owned()) };
+    let answers = [(GatewayId::OpenRouter, Ok(1)), (GatewayId::Glama, Err(refused))];
+    assert_eq!(catalog.refresh().await, Ok(answers.map(|(gateway, outcome)| Refreshed { gateway, outcome }).to_vec()));
     assert_eq!(ids(&catalog.snapshot()), ["a"]);
     let failures: Vec<u32> = catalog.status().await.unwrap().iter().map(|status| status.failures).collect();
     assert_eq!(failures, [0, 1]);
@@ -241,6 +249,6 @@ async fn one_gateway_that_fails_takes_nothing_from_another() {
 async fn a_drained_catalogue_is_still_read() {
     let world = World::with(models(&["a"])).await;
     assert_eq!(world.catalog.handle().drain(PATIENCE).await, Ok(()));
-    assert_eq!(world.catalog.refresh().await, Err(CatalogError::Ask(AskError::Closed)));
+    assert_eq!(world.catalog.refresh().await, Err(AskError::Closed));
     assert_eq!(ids(&world.catalog.snapshot()), ["a"]);
 }

@@ -27,8 +27,9 @@ pub fn model(gateway: GatewayId, id: &str, prices: Option<PriceLines>) -> Catalo
     }
 }
 
-pub fn flat(nanos_per_million: i64) -> PriceLines {
-    PriceLines::flat(PricePerMillion(nanos_per_million))
+/// Cents for a million tokens.
+pub fn flat(cents: i64) -> PriceLines {
+    PriceLines::flat(PricePerMillion(cents * 10_000_000))
 }
 
 #[derive(Clone)]

@@ -1,10 +1,10 @@
 use super::fakes::{flat, model};
 use crate::catalog::archive::strip_nul;
-use crate::catalog::{CatalogEntry, CatalogSnapshot, GatewayList};
+use crate::catalog::{CatalogEntry, CatalogSnapshot, GatewayList, Run, runs};
 use crate::ports::CatalogModel;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tollgate_domain::{GatewayId, PriceLines, PriceList, PricePerMillion};
+use tollgate_domain::{DayWindow, GatewayId, PriceLines, PriceList, PriceOverride, PricePerMillion};
 
 const DEFAULT: PricePerMillion = PricePerMillion(20_000_000_000);
 
@@ -20,10 +20,9 @@ fn snapshot(lists: &[GatewayList]) -> CatalogSnapshot {
     lists.iter().fold(CatalogSnapshot::default(), |snapshot, list| snapshot.with(list, DEFAULT))
 }
 
-fn json_of(entry: &CatalogEntry) -> Value {
-    let mut text = String::new();
-    entry.write_json(&mut text);
-    serde_json::from_str(&text).unwrap()
+/// The first gateway's model of that id, as the doors show it.
+fn json_of(snapshot: &CatalogSnapshot, id: &str) -> Value {
+    serde_json::from_slice(&snapshot.text_of(snapshot.find(id).unwrap())).unwrap()
 }
 
 fn with_prices(prices: PriceLines) -> Arc<CatalogEntry> {
@@ -48,9 +47,9 @@ fn a_price_of_zero_is_free_and_an_unknown_one_is_the_default() {
     assert!(free.charged.is_free() && free.prices.is_some());
     // Mutant: charging PriceLines::default() for an unknown price gives it away, and this is red.
     assert_eq!((&unknown.prices, &unknown.charged), (&None, &PriceList::flat(DEFAULT)));
-    assert_eq!(json_of(&free)["charged_pricing"]["prompt"], "0");
+    assert_eq!(json_of(&snapshot, "free")["charged_pricing"]["prompt"], "0");
     assert_eq!(
-        json_of(&unknown)["charged_pricing"],
+        json_of(&snapshot, "unknown")["charged_pricing"],
         json!({"prompt": "0.00002", "completion": "0.00002", "request": "0", "image": "0"})
     );
 }
@@ -81,13 +80,13 @@ fn a_fee_beyond_all_experience_makes_the_price_unknown() {
 
 #[test]
 fn what_is_charged_is_shown_line_by_line_beside_the_public_fields() {
-    let entry = with_prices(PriceLines {
+    let prices = PriceLines {
         cache_read: Some(PricePerMillion(1_000_000_000)),
         reasoning: Some(PricePerMillion(3_000_000_000)),
         request: 5_000_000,
-        ..flat(2_000_000_000)
-    });
-    let shown = json_of(&entry);
+        ..flat(200)
+    };
+    let shown = json_of(&snapshot(&[openrouter(&[("a/b", Some(prices))])]), "a/b");
     assert_eq!((&shown["id"], &shown["provider_slug"]), (&json!("a/b"), &json!("a")));
     assert_eq!(
         shown["charged_pricing"],
@@ -198,6 +197,126 @@ fn a_price_that_openrouter_no_longer_states_falls_back_to_the_default() {
 }
 
 #[test]
+fn portkeys_price_is_looked_for_by_id_then_without_at_and_suffix_then_by_slug() {
+    let reference = |id: &str, slug: &str, cents: i64| {
+        let mut twin = model(GatewayId::OpenRouter, id, Some(flat(cents)));
+        twin.public["canonical_slug"] = json!(slug);
+        twin
+    };
+    let portkey = |id: &str, own: &str| CatalogModel { upstream_id: Some(own.to_owned()), ..model(GatewayId::Portkey, id, None) };
+    let models = vec![portkey("z/GLM", "@x/z/GLM"), portkey("gpt", "@openai/gpt:v2"), portkey("z/glm-0727", "@x/z/glm-0727")];
+    // The first one's slug is the second one's id: ids count first.
+    let openrouter =
+        vec![reference("z/other", "z/glm", 9), reference("z/glm", "z/glm-0727", 7), reference("openai/gpt", "openai/gpt", 3)];
+    let snapshot = snapshot(&[list(GatewayId::Portkey, models), list(GatewayId::OpenRouter, openrouter)]);
+    let charged: Vec<PriceLines> =
+        snapshot.list(GatewayId::Portkey).unwrap().entries.iter().map(|entry| entry.charged.base).collect();
+    assert_eq!(charged, [flat(7), flat(3), flat(7)]);
+}
+
+#[test]
+fn a_model_that_is_renamed_here_is_found_by_both_names() {
+    let own = "@nebius/meta-llama/llama";
+    let renamed = CatalogModel { upstream_id: Some(own.to_owned()), ..model(GatewayId::Portkey, "meta-llama/llama", None) };
+    let snapshot = snapshot(&[list(GatewayId::Portkey, vec![renamed])]);
+    for id in [own, "meta-llama/llama"] {
+        assert_eq!(&*snapshot.find(id).unwrap().upstream_id, own, "{id}");
+    }
+}
+
+#[test]
+fn at_portkey_openrouters_pricing_is_shown_as_long_as_openrouter_has_the_model() {
+    let mut twin = model(GatewayId::OpenRouter, "m", Some(flat(7)));
+    twin.public["pricing"] = json!({"prompt": "0.00000007", "completion": "0.00000007", "image": null});
+    let others = [GatewayId::Portkey, GatewayId::Featherless].map(|gateway| {
+        let mut unpriced = model(gateway, "m", None);
+        if gateway == GatewayId::Featherless {
+            unpriced.public["pricing"] = json!({"prompt": null});
+        }
+        list(gateway, vec![unpriced])
+    });
+    let shown = |snapshot: &CatalogSnapshot, gateway| {
+        let text = snapshot.text_of(&snapshot.list(gateway).unwrap().entries[0]);
+        serde_json::from_slice::<Value>(&text).unwrap()["pricing"].clone()
+    };
+    let without = snapshot(&others);
+    let nothing = json!({
+        "prompt": null, "completion": null, "request": null, "image": null, "web_search": null, "internal_reasoning": null,
+    });
+    assert_eq!(shown(&without, GatewayId::Portkey), nothing);
+    let with = without.with(&list(GatewayId::OpenRouter, vec![twin.clone()]), DEFAULT);
+    assert_eq!(shown(&with, GatewayId::Portkey), twin.public["pricing"]);
+    // Mutant: showing it at every gateway turns this red.
+    assert_eq!(shown(&with, GatewayId::Featherless), json!({"prompt": null}));
+    let gone = with.with(&openrouter(&[("other", Some(flat(1)))]), DEFAULT);
+    assert_eq!(shown(&gone, GatewayId::Portkey), nothing);
+}
+
+#[test]
+fn tiers_are_shown_with_what_is_charged() {
+    let long = PriceOverride {
+        min_prompt_tokens: Some(200_000),
+        prompt: Some(PricePerMillion(2_500_000_000)),
+        cache_read: Some(PricePerMillion(625_000_000)),
+        ..PriceOverride::default()
+    };
+    let night = PriceOverride {
+        window: DayWindow::parse("1630", "0030"),
+        completion: Some(PricePerMillion(500_000_000)),
+        request: Some(1_000),
+        ..PriceOverride::default()
+    };
+    let mut tiered = model(GatewayId::OpenRouter, "m", None);
+    tiered.prices = Some(PriceList { base: flat(100), overrides: [long, night].into() });
+    let snapshot = snapshot(&[list(GatewayId::OpenRouter, vec![tiered])]);
+    assert_eq!(
+        json_of(&snapshot, "m")["charged_pricing"],
+        json!({
+            "prompt": "0.000001", "completion": "0.000001", "request": "0", "image": "0",
+            "overrides": [
+                {"min_prompt_tokens": 200_000, "prompt": "0.0000025", "input_cache_read": "0.000000625"},
+                {"utc_start": "1630", "utc_end": "0030", "completion": "0.0000005", "request": "0.000001"},
+            ],
+        })
+    );
+}
+
+#[test]
+fn an_absurd_tier_makes_the_whole_price_unknown() {
+    for absurd in [
+        PriceOverride { completion: Some(PricePerMillion(-1)), ..PriceOverride::default() },
+        PriceOverride { min_prompt_tokens: Some(9), prompt: Some(PricePerMillion(i64::MAX)), ..PriceOverride::default() },
+        PriceOverride { image: Some(-1), ..PriceOverride::default() },
+    ] {
+        let mut tiered = model(GatewayId::OpenRouter, "m", None);
+        tiered.prices = Some(PriceList { base: flat(1), overrides: [absurd].into() });
+        let snapshot = snapshot(&[list(GatewayId::OpenRouter, vec![tiered])]);
+        let entry = snapshot.find("m").unwrap();
+        // Mutant: checking the base alone turns this red.
+        assert!(entry.absurd_price && entry.charged == PriceList::flat(DEFAULT), "{absurd:?}");
+    }
+}
+
+#[test]
+fn a_model_saved_before_there_were_tiers_and_own_ids_is_read() {
+    let old = json!({
+        "id": "a/b", "gateway": "openrouter", "context_length": 8_192, "max_completion_tokens": null, "public": {"id": "a/b"},
+        "prices": {
+            "prompt": 5, "completion": 7, "cache_read": 1, "cache_write": null, "reasoning": null, "request": 0, "image": 0,
+        },
+    });
+    let read: CatalogModel = serde_json::from_value(old.clone()).unwrap();
+    let lines = PriceLines {
+        prompt: PricePerMillion(5),
+        completion: PricePerMillion(7),
+        cache_read: Some(PricePerMillion(1)),
+        ..PriceLines::default()
+    };
+    assert_eq!((&read.prices, &read.upstream_id), (&Some(lines.into()), &None));
+    assert_eq!(serde_json::to_value(&read).unwrap(), old);
+}
+
+#[test]
 fn the_merged_list_has_each_model_once() {
     let mut twin = model(GatewayId::Glama, "glama-name", Some(flat(2)));
     twin.public["canonical_slug"] = json!("A/B");
@@ -243,8 +362,57 @@ fn a_public_entry_that_is_no_object_still_makes_json() {
     for public in [Value::Null, json!([1]), json!({})] {
         odd.public = public;
         let snapshot = snapshot(&[list(GatewayId::OpenRouter, vec![odd.clone()])]);
-        assert_eq!(json_of(snapshot.find("m").unwrap())["charged_pricing"]["prompt"], "0.00002");
+        assert_eq!(json_of(&snapshot, "m")["charged_pricing"]["prompt"], "0.00002");
     }
+}
+
+#[test]
+fn a_list_is_one_text_that_begins_with_openais_fields() {
+    let mut dated = model(GatewayId::OpenRouter, "b/\"dated\"", Some(flat(1)));
+    dated.public["created"] = json!(7);
+    dated.public["object"] = json!("the gateway's own");
+    let models = vec![model(GatewayId::OpenRouter, "lonely", Some(flat(1))), dated];
+    let snapshot = snapshot(&[list(GatewayId::OpenRouter, models)]);
+    let text = snapshot.list(GatewayId::OpenRouter).unwrap().text();
+    let begin =
+        r#"{"id":"lonely","object":"model","created":null,"owned_by":"openrouter","provider_slug":null,"charged_pricing":{"#;
+    let whole = text.slice(0..2);
+    assert!(whole.starts_with(begin.as_bytes()), "{whole:?}");
+    assert_eq!([&text.slice(0..1)[..], b",", &text.slice(1..2)].concat(), whole);
+    assert_eq!(json_of(&snapshot, "b/\"dated\"")["object"], "model");
+    let (before, after) = text.around_null_created(0).unwrap();
+    assert_eq!([&before[..], b"null", &after].concat(), text.slice(0..1));
+    assert!(text.around_null_created(1).is_none());
+    for nothing in [2..3, 1..1, 0..3] {
+        assert!(text.slice(nothing.clone()).is_empty(), "{nothing:?}");
+    }
+}
+
+#[test]
+fn neighbours_are_one_run_and_a_gap_or_another_gateway_ends_it() {
+    let glama = list(GatewayId::Glama, vec![model(GatewayId::Glama, "g", None)]);
+    let snapshot = snapshot(&[openrouter(&[("a", None), ("b", None), ("c", None)]), glama]);
+    let run = |gateway, places| Run { gateway, places };
+    let whole = [run(GatewayId::OpenRouter, 0..3), run(GatewayId::Glama, 0..1)];
+    assert_eq!(runs(snapshot.merged().iter().map(|entry| &**entry)), whole);
+    let odd = snapshot.merged().iter().filter(|entry| &*entry.id != "b").map(|entry| &**entry);
+    assert_eq!(runs(odd), [run(GatewayId::OpenRouter, 0..1), run(GatewayId::OpenRouter, 2..3), run(GatewayId::Glama, 0..1)]);
+    assert_eq!(runs([]), []);
+}
+
+#[test]
+fn a_list_that_is_charged_as_before_keeps_its_text_and_its_tag() {
+    let portkey = list(GatewayId::Portkey, vec![model(GatewayId::Portkey, "m", None)]);
+    let before = snapshot(&[openrouter(&[("m", Some(flat(7)))]), portkey]);
+    let text = |snapshot: &CatalogSnapshot| snapshot.list(GatewayId::Portkey).unwrap().text().slice(0..1);
+    let tag = |snapshot: &CatalogSnapshot| snapshot.list(GatewayId::Portkey).unwrap().text().tag();
+    let same = before.with(&openrouter(&[("m", Some(flat(7))), ("new", None)]), DEFAULT);
+    assert_eq!((text(&same).as_ptr(), tag(&same)), (text(&before).as_ptr(), tag(&before)));
+    let dearer = before.with(&openrouter(&[("m", Some(flat(1_000_000_000)))]), DEFAULT);
+    // Mutant: a text that is kept although the price has changed is red.
+    assert_eq!(json_of(&dearer, "m")["charged_pricing"]["prompt"], "0.000001");
+    assert_ne!(tag(&dearer), tag(&before));
+    assert!(String::from_utf8_lossy(&text(&dearer)).contains(r#""prompt":"0.000001""#));
 }
 
 #[test]

@@ -17,10 +17,11 @@ use std::time::Duration;
 use tollgate_domain::{AccountId, GatewayId, Nanos, TokenUsage, UserId};
 
 /// Runs the check with that many seeds.
-fn for_each_seed(push: u64, check: impl Fn(u64, StdRng)) {
+fn for_each_seed(what: &str, push: u64, check: impl Fn(u64, StdRng)) {
     let chosen = std::env::var("SEED").ok().map(|seed| seed.parse::<u64>().expect("SEED is a number"));
     let long = std::env::var("CHAOS").is_ok_and(|size| size == "long");
     let seeds = chosen.map_or(0..if long { 10 * push } else { push }, |seed| seed..seed + 1);
+    let count = seeds.clone().count();
     for seed in seeds {
         let run = catch_unwind(AssertUnwindSafe(|| check(seed, StdRng::seed_from_u64(seed))));
         if let Err(failure) = run {
@@ -28,6 +29,7 @@ fn for_each_seed(push: u64, check: impl Fn(u64, StdRng)) {
             resume_unwind(failure);
         }
     }
+    println!("promise L4: {count} {what}, 0 differences");
 }
 
 /// True once in `in_all` times.

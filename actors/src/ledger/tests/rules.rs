@@ -24,7 +24,7 @@ const SLOT: i32 = 1;
 // `settle`; the refused state not looked at in `hold_again`; `full - repaid` without `repaid` in `credit`.
 #[test]
 fn ten_thousand_random_sequences_are_decided_as_the_model_decides_them() {
-    for_each_seed(10_000, |_, mut dice| {
+    for_each_seed("sequences of operations beside the model", 10_000, |_, mut dice| {
         let mut desk = Desk::new();
         for _ in 0..dice.random_range(1..12) {
             let ops: Vec<Op> = (0..dice.random_range(1..8)).map(|_| desk.some_op(&mut dice)).collect();

@@ -34,7 +34,7 @@ const FROM_OUTSIDE: i64 = 5;
 // its release; a failed batch tried again on beliefs; a place noted before its former owner's holds are released.
 #[test]
 fn a_thousand_simulated_writers_lose_nothing_and_do_nothing_twice() {
-    for_each_seed(1_000, |seed, dice| {
+    for_each_seed("simulated writers with lost, repeated and delayed replies and crashes", 1_000, |seed, dice| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.expect("a runtime").block_on(simulate(seed, dice));
     });

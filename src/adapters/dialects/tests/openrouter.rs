@@ -1,4 +1,4 @@
-use super::openrouter::DIALECT;
+use crate::adapters::dialects::openrouter::DIALECT;
 use serde_json::{Value, json};
 use tollgate_actors::ports::{CatalogModel, GatewayError};
 use tollgate_domain::{GatewayId, PricePerMillion};

@@ -1,0 +1,1 @@
+DROP INDEX user_plans_of_user;

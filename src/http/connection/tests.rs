@@ -1,0 +1,89 @@
+use super::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+const PATIENCE: Patience = Patience { head: Duration::from_millis(200), idle: Duration::from_millis(700) };
+
+/// Our end of a connection, and the client's.
+async fn connected() -> (Watched, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    (Watched::new(listener.accept().await.unwrap().0, PATIENCE), client)
+}
+
+/// Reads until the socket is cut, and how long that took.
+async fn cut_after(ours: &mut Watched) -> Duration {
+    let started = Instant::now();
+    let mut buffer = [0; 64];
+    loop {
+        match ours.read(&mut buffer).await {
+            Ok(0) => panic!("the client has closed"),
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+                return started.elapsed();
+            }
+        }
+    }
+}
+
+fn serving(ours: &Watched) -> Serving {
+    let pulse = Rc::clone(&ours.pulse);
+    pulse.serving.set(pulse.serving.get() + 1);
+    pulse.unread_since.set(None);
+    Serving(pulse)
+}
+
+#[actix_web::test]
+async fn bytes_that_make_no_request_in_time_end_the_connection_however_they_drip() {
+    let (mut ours, mut client) = connected().await;
+    let dripping = actix_web::rt::spawn(async move {
+        while client.write_all(b"x").await.is_ok() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let took = cut_after(&mut ours).await;
+    assert!((PATIENCE.head..PATIENCE.idle).contains(&took), "{took:?}");
+    dripping.abort();
+}
+
+#[actix_web::test]
+async fn a_silent_connection_ends_when_it_has_been_idle_for_long() {
+    let (mut ours, _client) = connected().await;
+    let took = cut_after(&mut ours).await;
+    assert!(took >= PATIENCE.idle, "{took:?}");
+}
+
+#[actix_web::test]
+async fn a_request_under_way_is_never_cut() {
+    let (mut ours, mut client) = connected().await;
+    client.write_all(b"a request").await.unwrap();
+    ours.read(&mut [0; 64]).await.unwrap();
+    let request = serving(&ours);
+    client.write_all(b"its body").await.unwrap();
+    let too_soon = tokio::time::timeout(2 * PATIENCE.idle, cut_after(&mut ours)).await;
+    assert!(too_soon.is_err(), "cut after {too_soon:?}");
+    drop(request);
+    cut_after(&mut ours).await;
+}
+
+#[actix_web::test]
+async fn a_stream_that_still_goes_out_keeps_its_connection() {
+    let (ours, mut client) = connected().await;
+    client.write_all(b"half of the next request").await.unwrap();
+    let (mut reader, mut writer) = tokio::io::split(ours);
+    let reading = async {
+        let mut buffer = [0; 64];
+        while reader.read(&mut buffer).await.is_ok() {}
+    };
+    let writing = async {
+        for _ in 0..20 {
+            writer.write_all(b": ping\n\n").await.unwrap();
+            sleep(PATIENCE.head / 4).await;
+        }
+    };
+    tokio::select! {
+        () = reading => panic!("cut while it was written to"),
+        () = writing => {}
+    }
+}

@@ -1,0 +1,124 @@
+//! The client address' limit at every door, and what every answer says of limits (`contract.md` B.7): with a key, the
+//! tightest of its request windows, else the address'. Under `/v1` also OpenAI's headers.
+
+use super::error::{ApiError, Envelope};
+use super::principal::ClientAddress;
+use crate::startup::Services;
+use actix_web::HttpMessage;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+use tollgate_actors::identity::Caller;
+use tollgate_actors::limiter::{AddressLeft, Left, Usage};
+
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+const TIER: HeaderName = HeaderName::from_static("x-ratelimit-tier");
+
+const REQUESTS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+const TOKENS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
+
+/// What a door without a key shows as its tier.
+const ANONYMOUS: HeaderValue = HeaderValue::from_static("anonymous");
+
+/// Counts a request of its address.
+///
+/// # Errors
+/// 429 when the address has sent too many.
+pub fn admit(services: &Services, request: &ServiceRequest) -> Result<Option<AddressLeft>, (AddressLeft, ApiError)> {
+    match services.actors.limiter.admit_address(ClientAddress::of(request.request()).0) {
+        Some(address) if !address.is_admitted => Err((address, too_many(services, address))),
+        address => Ok(address),
+    }
+}
+
+fn too_many(services: &Services, address: AddressLeft) -> ApiError {
+    let wait_s = seconds_until(services, address.left.reset_s);
+    ApiError::too_many_requests("Rate limit exceeded: Too many requests from this address", Some(Duration::from_secs(wait_s)))
+}
+
+/// Puts the headers on an answer.
+pub async fn mark<B>(services: &Services, response: &mut ServiceResponse<B>, address: Option<AddressLeft>) {
+    let caller = response.request().extensions().get::<Arc<Caller>>().cloned();
+    let Some(caller) = caller else {
+        if let Some(address) = address {
+            show(response.headers_mut(), &address.left, ANONYMOUS);
+        }
+        return;
+    };
+    let Some(usage) = services.actors.limiter.usage(&caller).await else { return };
+    let is_openai = Envelope::of(response.request().path()) == Envelope::OpenAi;
+    let headers = response.headers_mut();
+    show(headers, &usage.requests, tier(&caller.plan.name));
+    if is_openai {
+        show_openai(services, headers, &usage);
+    }
+}
+
+fn show(headers: &mut HeaderMap, left: &Left, tier: HeaderValue) {
+    headers.insert(LIMIT, left.limit.into());
+    headers.insert(REMAINING, left.remaining.into());
+    headers.insert(RESET, left.reset_s.into());
+    headers.insert(TIER, tier);
+}
+
+fn show_openai(services: &Services, headers: &mut HeaderMap, usage: &Usage) {
+    for ([limit, remaining, reset], left) in [(REQUESTS, usage.requests), (TOKENS, usage.tokens)] {
+        headers.insert(limit, left.limit.into());
+        headers.insert(remaining, left.remaining.into());
+        headers.insert(reset, duration(seconds_until(services, left.reset_s)));
+    }
+}
+
+fn seconds_until(services: &Services, reset_s: i64) -> u64 {
+    u64::try_from(reset_s.saturating_sub(services.clock.now().timestamp())).unwrap_or(0).max(1)
+}
+
+/// As OpenAI writes durations: `42s`, `6m0s`, `1h0m3s`.
+fn duration(seconds: u64) -> HeaderValue {
+    let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
+    let mut text = String::with_capacity(12);
+    // Writing to a String does not fail.
+    if hours > 0 {
+        let _ = write!(text, "{hours}h");
+    }
+    if seconds >= 60 {
+        let _ = write!(text, "{minutes}m");
+    }
+    let _ = write!(text, "{}s", seconds % 60);
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("1s"))
+}
+
+/// A plan's name in small letters; those that everyone is on cost nothing.
+fn tier(plan: &str) -> HeaderValue {
+    HeaderValue::from_static(match plan {
+        "Free" => "free",
+        "Dev" => "dev",
+        "Team" => "team",
+        "Customize" => "customize",
+        other => return HeaderValue::try_from(other.to_ascii_lowercase()).unwrap_or(ANONYMOUS),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_openai_does() {
+        for (seconds, text) in [(1, "1s"), (59, "59s"), (60, "1m0s"), (360, "6m0s"), (3_603, "1h0m3s"), (86_400, "24h0m0s")] {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! `GET /user/limit`.
+
+use super::{SixLimits, USAGE};
+use crate::http::error::ApiError;
+use crate::http::principal::Principal;
+use crate::startup::Services;
+use actix_web::{get, web};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use std::borrow::Cow;
+use tollgate_actors::identity::RateLimits;
+use tollgate_actors::limiter::{Usage, WindowKind};
+use utoipa::ToSchema;
+
+/// The key's limits and how it stands
+#[derive(Serialize, ToSchema)]
+pub struct UserLimitResponse {
+    status: &'static str,
+    /// Masked.
+    api_key: String,
+    current_limits: SixLimits,
+    current_usage: CurrentUsage,
+    reset_times: ResetTimes,
+}
+
+/// Would a call be let through?
+#[derive(Serialize, ToSchema)]
+pub struct CurrentUsage {
+    allowed: bool,
+    reason: Cow<'static, str>,
+}
+
+/// When the windows end
+#[derive(Serialize, ToSchema)]
+pub struct ResetTimes {
+    minute: DateTime<Utc>,
+    hour: DateTime<Utc>,
+    day: DateTime<Utc>,
+}
+
+impl ResetTimes {
+    pub(super) fn after(now: DateTime<Utc>) -> Self {
+        let end = |kind: WindowKind| DateTime::from_timestamp(kind.around(now.timestamp()).1, 0).unwrap_or_default();
+        Self { minute: end(WindowKind::Minute), hour: end(WindowKind::Hour), day: end(WindowKind::Day) }
+    }
+
+    pub(super) const fn of(&self, kind: WindowKind) -> DateTime<Utc> {
+        match kind {
+            WindowKind::Minute => self.minute,
+            WindowKind::Hour => self.hour,
+            WindowKind::Day | WindowKind::Month => self.day,
+        }
+    }
+}
+
+/// The key's limits
+#[utoipa::path(tag = "rate limits", responses(
+    (status = 200, description = "The limits", body = UserLimitResponse),
+    (status = 401, description = "No valid key"),
+    (status = 403, description = "The key may not read usage"),
+))]
+#[get("/user/limit")]
+pub async fn user_limit(services: web::Data<Services>, principal: Principal) -> Result<web::Json<UserLimitResponse>, ApiError> {
+    principal.require("read", USAGE)?;
+    let caller = &principal.0;
+    let usage = services.actors.limiter.usage(caller).await;
+    Ok(web::Json(UserLimitResponse {
+        status: "success",
+        api_key: caller.masked_key.clone(),
+        current_limits: caller.limits.into(),
+        current_usage: CurrentUsage::of(usage.as_ref(), caller.has_own_limits),
+        reset_times: ResetTimes::after(services.clock.now()),
+    }))
+}
+
+impl CurrentUsage {
+    fn of(usage: Option<&Usage>, has_own_limits: bool) -> Self {
+        if let Some(reason) = usage.and_then(|usage| reached(&usage.limits, usage)) {
+            return Self { allowed: false, reason: reason.into() };
+        }
+        let reason = if has_own_limits { "Within rate limits" } else { "No rate limits configured" };
+        Self { allowed: true, reason: reason.into() }
+    }
+}
+
+fn reached(limits: &RateLimits, usage: &Usage) -> Option<String> {
+    let windows = [
+        ("minute", limits.requests_per_minute, limits.tokens_per_minute, usage.minute),
+        ("hour", limits.requests_per_hour, limits.tokens_per_hour, usage.hour),
+        ("day", limits.requests_per_day, limits.tokens_per_day, usage.day),
+    ];
+    let requests = windows.iter().find(|(_, requests, _, used)| used.requests >= *requests);
+    let tokens = windows.iter().find(|(_, _, tokens, used)| used.tokens >= *tokens);
+    requests
+        .map(|(window, limit, ..)| format!("Rate limit exceeded: {limit} requests per {window}"))
+        .or_else(|| tokens.map(|(window, _, limit, _)| format!("Token limit exceeded: {limit} tokens per {window}")))
+}
