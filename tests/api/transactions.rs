@@ -118,6 +118,7 @@ async fn pages_cover_every_row_once() {
             None => break,
         }
     }
+    // Mutant: a position without its ordinal misses the calls of one batch.
     assert_eq!((followed.len(), followed.iter().cloned().collect::<HashSet<_>>()), (45, seen));
     let credits = page(&app, &user, "?transaction_type=admin_credit&limit=3").await;
     assert_eq!((credits["transactions"].as_array().unwrap().len(), &credits["total"]), (3, &json!(4)));
@@ -210,7 +211,8 @@ async fn the_totals_are_the_full_sum_while_calls_run_and_history_is_folded() {
         while !done.load(Ordering::SeqCst) {
             for (user, accounts) in users.iter().zip(accounts) {
                 let sums = transactions::credits(&app.services.store, UserId(user.id), accounts).await.unwrap();
-                // Mutant: `batch >=` for `batch >` in the totals counts the last folded link twice: this is red.
+                // Mutants: `batch >=` for `batch >` in the totals counts the last folded link twice; a mark that is read
+                // without its lock lets two folds count the same links.
                 assert_eq!(sums.granted - sums.used, sums.posted, "{sums:?}");
                 reads += 1;
             }

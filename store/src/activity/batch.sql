@@ -1,6 +1,6 @@
 -- One batch of the activity log with the sums that it changes, in one statement. The binds (?) are columns of arrays, in the
 -- order of `batch.rs`. Sums come sorted, and so are locked in one order by all replicas.
--- Mutant: without `landed` a repeated batch is written and summed twice: `a_batch_that_is_repeated_lands_once` is red.
+-- Mutant: without `landed` at the sums a repeated batch is summed twice: `a_batch_that_is_repeated_lands_once` is red.
 WITH landed AS (
     INSERT INTO activity_batches (id, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING id
 ),

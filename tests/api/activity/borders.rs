@@ -34,6 +34,7 @@ async fn a_day_is_a_utc_day_and_the_last_one_is_included() {
         let log = ok(&app, &user, &format!("{LOG}?{query}")).await;
         let shown: Vec<_> = log["logs"].as_array().unwrap().iter().map(|row| row["tokens"].as_i64().unwrap()).collect();
         assert_eq!((shown.len(), &log["total"]), (tokens.len(), &json!(tokens.len())), "{query}");
+        // Mutant: midnight before the last day for midnight after it.
         assert_eq!(shown, tokens, "{query}");
         let stats = ok(&app, &user, &format!("{STATS}?{query}")).await;
         let daily: Vec<_> = stats["daily_stats"]

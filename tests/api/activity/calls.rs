@@ -75,6 +75,7 @@ async fn a_sign_in_is_in_the_log_and_in_no_statistics() {
     let stats = ok(&app, &user, STATS).await;
     let nothing = json!({"total_requests": 0, "total_tokens": 0, "total_spend": 0.0, "total_cost": 0.0,
         "daily_stats": [], "by_date": [], "by_model": {}, "by_provider": {}});
+    // Mutant: sums that don't ask for `requests > 0` show a day.
     assert_eq!(stats, nothing);
     assert_eq!(ok(&app, &user, &format!("{LOG}?model=auth")).await["total"], 1);
     assert_eq!(ok(&app, &user, &format!("{LOG}?model=session")).await["total"], 0);
@@ -121,6 +122,7 @@ async fn batches_of_many_servers_about_the_same_users_are_summed_once_and_do_not
             rows.rotate_left(usize::try_from(server * 37 + batch * 11).unwrap());
             let id = Uuid::now_v7();
             for _ in 0..2 {
+                // Mutant: sums that are not sorted alike in every batch wait for each other.
                 insert_batch(&app.services.store, id, now, &rows).await.expect("no deadlock");
             }
         }

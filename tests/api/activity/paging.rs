@@ -66,6 +66,7 @@ async fn pages_cover_every_row_once_newest_first_whatever_the_filter() {
         for limit in [7, 50, 201] {
             let (numbered, followed) = both_ways(&app, &user, &filter, limit).await;
             assert_eq!(numbered, expected, "{filter} by {limit}");
+            // Mutant: `created_at <` without the id misses rows of one time.
             assert_eq!(followed, expected, "{filter} by {limit}");
         }
         let total = ok(&app, &user, &format!("{LOG}?limit=1{filter}")).await["total"].clone();

@@ -64,6 +64,7 @@ async fn only_the_user_reads_and_only_with_a_key_that_may() {
         assert_eq!(app.get_as(&user.key, path).await.status, 200, "{path}");
     }
     assert_eq!(app.get_as(&narrow, "/v1/key").await.status, 200, "a key may always know itself");
+    // Mutant: a generation that is looked for without its user is found by everyone.
     assert_eq!(app.get_as(&other.key, &generation).await.status, 404);
     assert_eq!(log_of(&app, &other, 1).await["logs"][0]["action"], "user_login");
     assert_eq!(ok(&app, &other, STATS).await["total_requests"], 0);
