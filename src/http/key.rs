@@ -78,8 +78,9 @@ pub async fn current_key(services: web::Data<Services>, principal: Principal) ->
     let caller = &principal.0;
     let today = services.clock.now().date_naive();
     let (week, month) = (week_of(today), today.with_day(1).unwrap_or(today));
-    let sums = activity::sums(&services.store, caller.user, Some(caller.key), week.min(month), today).await?;
+    // Read first: a call that lands between the two is in its day before it is in the whole, never the other way round.
     let totals = activity::key_sums(&services.store, caller.user).await?;
+    let sums = activity::sums(&services.store, caller.user, Some(caller.key), week.min(month), today).await?;
     let usage = totals.iter().find(|sum| sum.api_key_id == caller.key.0).map_or(0, |sum| sum.cost);
     let since = |first: NaiveDate| Nanos(sums.since(first).cost);
     Ok(web::Json(KeyResponse {

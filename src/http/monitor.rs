@@ -76,8 +76,9 @@ pub async fn monitor(services: web::Data<Services>, principal: Principal) -> Res
     let (caller, now) = (&principal.0, services.clock.now());
     let today = now.date_naive();
     let first = today.checked_sub_days(Days::new(DAYS)).unwrap_or(today);
-    let sums = activity::sums(&services.store, caller.user, Some(caller.key), first, today).await.map_err(failed)?;
+    // Read first: a call that lands between the two is in its day before it is in the whole, never the other way round.
     let totals = activity::key_sums(&services.store, caller.user).await.map_err(failed)?;
+    let sums = activity::sums(&services.store, caller.user, Some(caller.key), first, today).await.map_err(failed)?;
     let total = totals.into_iter().find(|sum| sum.api_key_id == caller.key.0);
     let balance = services.actors.ledger.balance(caller.accounts).await.map_err(of_ledger)?;
     Ok(web::Json(MonitorResponse {

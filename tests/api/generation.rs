@@ -135,8 +135,9 @@ async fn a_generation_is_found_among_many_without_reading_them() {
 #[actix_web::test]
 async fn every_attempt_is_told_and_the_one_that_answered_last() {
     let second = Provider::start(ProviderOptions::default()).await.unwrap();
-    let gateway = [("FEATHERLESS_API_KEY", "sim-key"), ("FEATHERLESS_BASE_URL", &second.base_url())];
-    let app = support::app_with(&gateway.map(|(name, value)| (name, value as &str))).await;
+    let url = second.base_url();
+    let gateway = [("FEATHERLESS_API_KEY", "sim-key"), ("FEATHERLESS_BASE_URL", url.as_str())];
+    let app = support::app_with(&gateway).await;
     let user = app.register_user().await;
     app.sim.set_default(Behaviour::parse("503").unwrap());
     let answer = call(&app, &user, false).await;

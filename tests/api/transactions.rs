@@ -1,11 +1,11 @@
 //! `GET /user/credit-transactions`.
 
 use crate::support::{self, ADMIN_KEY, TestApp, TestUser};
-use chrono::Utc;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tollgate_actors::ports::Clock;
 use tollgate_domain::{AccountId, UserId};
 use tollgate_store::ledger::{self, VerifyOptions};
 use tollgate_store::transactions::{self, Folded};
@@ -175,7 +175,7 @@ async fn same_as_full_sum(app: &TestApp, user: &TestUser) -> Vec<(String, i64, i
 }
 
 async fn fold_all(app: &TestApp) {
-    while transactions::fold(&app.services.store, Utc::now()).await.unwrap() == Folded::More {}
+    while transactions::fold(&app.services.store, app.clock.now()).await.unwrap() == Folded::More {}
 }
 
 async fn folded(app: &TestApp) -> i64 {
@@ -202,7 +202,7 @@ async fn the_totals_are_the_full_sum_while_calls_run_and_history_is_folded() {
     // Two replicas, beside the server's own upkeep.
     let folding = async || {
         while !done.load(Ordering::SeqCst) {
-            transactions::fold(&app.services.store, Utc::now()).await.unwrap();
+            transactions::fold(&app.services.store, app.clock.now()).await.unwrap();
         }
     };
     let reading = async {
@@ -270,7 +270,7 @@ async fn a_fold_that_is_cut_off_leaves_the_totals_as_they_were() {
         })
         .await;
     };
-    let (outcome, ()) = futures_util::join!(transactions::fold(&app.services.store, Utc::now()), killing);
+    let (outcome, ()) = futures_util::join!(transactions::fold(&app.services.store, app.clock.now()), killing);
     assert!(outcome.is_err(), "{outcome:?}");
     locked.rollback().await.unwrap();
     assert_eq!((same_as_full_sum(&app, &user).await, folded(&app).await), before);

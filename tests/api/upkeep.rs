@@ -4,6 +4,7 @@ use crate::support::{self, TestApp};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use std::time::Duration;
+use tollgate_actors::ports::Clock;
 use tollgate_store::ledger::{self, VerifyOptions};
 use tollgate_store::{activity, idempotency};
 
@@ -58,13 +59,8 @@ async fn the_log_ends_where_rows_are_forgotten_and_the_statistics_go_on() {
     // Mutant: a log that begins before what is kept shows them.
     let shown = log().await;
     assert_eq!((&shown["total"], &shown["logs"]), (&json!(0), &json!([])));
-    let before: DateTime<Utc> = app
-        .services
-        .settings
-        .retention()
-        .activity_since(Utc::now() + TimeDelta::days(5))
-        .and_time(chrono::NaiveTime::MIN)
-        .and_utc();
+    let before: DateTime<Utc> =
+        app.services.settings.retention().activity_since(app.clock.now()).and_time(chrono::NaiveTime::MIN).and_utc();
     assert_eq!(activity::forget_rows(&app.services.store, before, 10).await.unwrap(), 2);
     assert_eq!(app.get_as(&user.key, "/user/activity/stats").await.json()["total_requests"], 1);
 }
@@ -81,7 +77,7 @@ async fn with_everything_forgotten_that_may_be_the_books_still_prove_the_same() 
     support::eventually("no hold is open", async || (count(&app, "holds WHERE state = 0").await == 0).then_some(())).await;
     let store = &app.services.store;
     let proved = ledger::verify(store, VerifyOptions::default()).await.unwrap();
-    let later = Utc::now() + TimeDelta::days(1_000);
+    let later = app.clock.now() + TimeDelta::days(1_000);
     // Mutant: state 1 among what is forgotten takes the settled holds, too.
     assert_eq!(ledger::forget_unpaid_holds(store, later, 100).await.unwrap(), 2);
     idempotency::forget(store, later, 100).await.unwrap();

@@ -51,9 +51,9 @@ async fn a_day_is_a_utc_day_and_the_last_one_is_included() {
 async fn over_midnight_calls_fall_on_two_days() {
     let app = support::app().await;
     let user = app.register_user().await;
-    let tomorrow = (Utc::now().date_naive() + chrono::Days::new(1)).and_time(chrono::NaiveTime::MIN).and_utc();
+    let tomorrow = (app.clock.now().date_naive() + chrono::Days::new(1)).and_time(chrono::NaiveTime::MIN).and_utc();
     // Two minutes before midnight: what the test itself takes is less.
-    app.clock.advance((tomorrow - chrono::TimeDelta::minutes(2) - Utc::now()).to_std().unwrap_or_default());
+    app.clock.advance((tomorrow - chrono::TimeDelta::minutes(2) - app.clock.now()).to_std().unwrap_or_default());
     call(&app, &user.key, "openai/gpt-4o-mini", 5, false).await;
     log_of(&app, &user, 2).await;
     app.clock.advance(Duration::from_secs(120));
@@ -79,12 +79,12 @@ async fn over_midnight_calls_fall_on_two_days() {
 async fn the_statistics_are_of_the_last_days_that_are_asked_for() {
     let app = support::app().await;
     let user = app.register_user().await;
-    let rows: Vec<_> = (0..370).map(|day| row(&user, Utc::now() - chrono::TimeDelta::days(day), "m", "Other", 1)).collect();
+    let rows: Vec<_> = (0..370).map(|day| row(&user, app.clock.now() - chrono::TimeDelta::days(day), "m", "Other", 1)).collect();
     insert(&app, &rows).await;
     for (query, requests) in [("", 30), ("?days=1", 1), ("?days=365", 365), ("?days=7", 7)] {
         assert_eq!(ok(&app, &user, &format!("{STATS}{query}")).await["total_requests"], requests, "{query}");
     }
-    let ago = |days| (Utc::now().date_naive() - chrono::Days::new(days)).to_string();
+    let ago = |days| (app.clock.now().date_naive() - chrono::Days::new(days)).to_string();
     let both = format!("{STATS}?days=1&from={}&to={}", ago(369), ago(360));
     assert_eq!(ok(&app, &user, &both).await["total_requests"], 10, "from and to win over days");
     assert_eq!(ok(&app, &user, &format!("{STATS}?from={}", ago(4))).await["total_requests"], 5);

@@ -45,7 +45,7 @@ async fn a_chat_message_is_seen_in_the_table_the_log_and_the_statistics() {
     let sum = json!({"requests": 1, "tokens": details["tokens_used"], "cost": details["cost"]});
     assert_eq!(stats["by_model"], json!({"openai/gpt-4o-mini": sum}));
     assert_eq!(stats["by_provider"], json!({"OpenAI": sum}));
-    let today = Utc::now().date_naive().to_string();
+    let today = app.clock.now().date_naive().to_string();
     assert_eq!(stats["by_date"], json!([{"date": today, "requests": 1, "tokens": sum["tokens"], "cost": sum["cost"]}]));
     assert_eq!(stats["daily_stats"], json!([{"date": today, "requests": 1, "tokens": sum["tokens"], "spend": sum["cost"]}]));
     for (api, here) in [("/api/user/activity/log?limit=1000", &log), ("/api/user/activity/stats", &stats)] {
@@ -86,7 +86,7 @@ async fn the_log_shows_actions_of_every_kind() {
     let app = support::app().await;
     let user = app.register_user().await;
     log_of(&app, &user, 1).await;
-    let event = |action, details: Value| ActivityRow::event(UserId(user.id), action, details.to_string(), Utc::now());
+    let event = |action, details: Value| ActivityRow::event(UserId(user.id), action, details.to_string(), app.clock.now());
     insert(&app, &[event("session_created", json!({"session_id": 3})), event("message_sent", json!({"tokens_used": 4}))]).await;
     // As an older server has left it, or another program.
     let foreign =
@@ -108,7 +108,7 @@ async fn the_log_shows_actions_of_every_kind() {
 #[actix_web::test]
 async fn batches_of_many_servers_about_the_same_users_are_summed_once_and_do_not_deadlock() {
     let app = support::app().await;
-    let now = Utc::now();
+    let now = app.clock.now();
     let server = async |server: i64| {
         for batch in 0..12 {
             let mut rows: Vec<_> = (0..300)

@@ -8,6 +8,7 @@ mod refusals;
 use crate::support::{Reply, TestApp, TestUser, eventually};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use tollgate_actors::ports::Clock;
 use tollgate_domain::{KeyId, Nanos, UserId};
 use tollgate_store::activity::{ActivityRow, CHAT_COMPLETION, CallUse, insert_batch};
 use uuid::Uuid;
@@ -51,7 +52,7 @@ fn row(user: &TestUser, at: DateTime<Utc>, model: &str, provider: &'static str, 
 
 async fn insert(app: &TestApp, rows: &[ActivityRow]) {
     for batch in rows.chunks(1_000) {
-        insert_batch(&app.services.store, Uuid::now_v7(), Utc::now(), batch).await.expect("the rows are taken");
+        insert_batch(&app.services.store, Uuid::now_v7(), app.clock.now(), batch).await.expect("the rows are taken");
     }
 }
 

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// `count` calls of three models over five days, one a minute apart at most.
-fn rows(user: &TestUser, count: i64) -> Vec<ActivityRow> {
-    let now = Utc::now();
+fn rows(app: &TestApp, user: &TestUser, count: i64) -> Vec<ActivityRow> {
+    let now = app.clock.now();
     (0..count)
         .map(|n| {
             let (model, provider) = [("a", "Alpha"), ("b", "Beta"), ("c", "Alpha")][usize::try_from(n * n % 3).unwrap()];
@@ -49,10 +49,10 @@ async fn pages_cover_every_row_once_newest_first_whatever_the_filter() {
     let app = support::app().await;
     let (user, other) = (app.register_user().await, app.register_user().await);
     log_of(&app, &user, 1).await;
-    insert(&app, &rows(&user, 200)).await;
-    insert(&app, &rows(&other, 20)).await;
+    insert(&app, &rows(&app, &user, 200)).await;
+    insert(&app, &rows(&app, &other, 20)).await;
     let client = app.database.connect().await;
-    let three_days_ago = (Utc::now().date_naive() - chrono::Days::new(3)).to_string();
+    let three_days_ago = (app.clock.now().date_naive() - chrono::Days::new(3)).to_string();
     for (filter, condition) in [
         (String::new(), "true".to_owned()),
         ("&model=b".to_owned(), "model = 'b'".to_owned()),
@@ -85,15 +85,15 @@ async fn pages_cover_every_row_once_newest_first_whatever_the_filter() {
 async fn while_rows_come_in_following_the_pages_misses_none_and_doubles_none() {
     let app = support::app().await;
     let user = app.register_user().await;
-    insert(&app, &rows(&user, 300)).await;
+    insert(&app, &rows(&app, &user, 300)).await;
     let there: BTreeSet<i64> = ids(&log_of(&app, &user, 301).await).into_iter().collect();
     let (mut seen, mut before) = (Vec::new(), String::new());
     loop {
         let body = ok(&app, &user, &format!("{LOG}?limit=20&before={before}")).await;
         seen.extend(ids(&body));
         // New calls, and late ones out of a journal: at the top, and in the middle of what is read.
-        insert(&app, &rows(&user, 15)).await;
-        insert(&app, &[row(&user, Utc::now(), "new", "Other", 1)]).await;
+        insert(&app, &rows(&app, &user, 15)).await;
+        insert(&app, &[row(&user, app.clock.now(), "new", "Other", 1)]).await;
         match body["next_before"].as_str() {
             Some(next) => before = next.to_owned(),
             None => break,
@@ -109,7 +109,7 @@ async fn while_rows_come_in_following_the_pages_misses_none_and_doubles_none() {
 async fn a_user_of_a_hundred_thousand_rows_is_answered_within_50_ms() {
     let app = support::app().await;
     let user = app.register_user().await;
-    let now = Utc::now();
+    let now = app.clock.now();
     let many: Vec<_> = (0..100_000)
         .map(|n| row(&user, now - chrono::TimeDelta::seconds(n * 300), &format!("model-{}", n % 20), "Other", 1))
         .collect();
