@@ -103,7 +103,7 @@ pub struct PlanEntitlementsResponse {
 #[get("/user/plan")]
 pub async fn user_plan(services: web::Data<Services>, principal: Principal) -> Result<web::Json<UserPlanResponse>, ApiError> {
     match current(&services, &principal).await? {
-        PlanState::Active(row, plan) => Ok(web::Json(UserPlanResponse::of(row, plan))),
+        PlanState::Active(row, plan) => Ok(web::Json(UserPlanResponse::of(row, *plan))),
         PlanState::Expired { .. } | PlanState::None => Err(ApiError::not_found("No active plan found")),
     }
 }
@@ -118,7 +118,7 @@ pub async fn user_plan(services: web::Data<Services>, principal: Principal) -> R
 #[get("/user/plan/usage")]
 pub async fn plan_usage(services: web::Data<Services>, principal: Principal) -> Result<web::Json<PlanUsageResponse>, ApiError> {
     let (plan_name, limits) = match current(&services, &principal).await? {
-        PlanState::Active(_, plan) => (plan.name.clone(), Limits::from(&plan)),
+        PlanState::Active(_, plan) => (plan.name.clone(), Limits::from(&*plan)),
         PlanState::Expired { .. } => ("Expired".to_owned(), WITHOUT_PLAN.into()),
         PlanState::None => ("Trial".to_owned(), WITHOUT_PLAN.into()),
     };
@@ -193,7 +193,7 @@ impl PlanEntitlementsResponse {
     fn of(state: &PlanState, feature: Option<&str>) -> Self {
         let without = || FEATURES_WITHOUT_PLAN.map(str::to_owned).to_vec();
         let (plan_name, limits, features) = match state {
-            PlanState::Active(_, plan) => (plan.name.clone(), Limits::from(plan), features(plan)),
+            PlanState::Active(_, plan) => (plan.name.clone(), Limits::from(&**plan), features(plan)),
             PlanState::Expired { .. } => ("Expired".to_owned(), WITHOUT_PLAN.into(), without()),
             PlanState::None => ("Trial".to_owned(), WITHOUT_PLAN.into(), without()),
         };

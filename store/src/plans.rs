@@ -98,7 +98,7 @@ pub async fn of_user(store: &Store, user: UserId) -> Result<Option<(UserPlanRow,
 /// A user's plan at some moment.
 #[derive(Clone, Debug)]
 pub enum PlanState {
-    Active(UserPlanRow, PlanRow),
+    Active(UserPlanRow, Box<PlanRow>),
     /// The last plan's time is over, and no other was assigned.
     Expired {
         ended_at: DateTime<Utc>,
@@ -122,7 +122,7 @@ pub async fn current(store: &Store, user: UserId, now: DateTime<Utc>) -> Result<
             }
             Ok(PlanState::Expired { ended_at })
         }
-        None if is_active => Ok(PlanState::Active(row, plan)),
+        None if is_active => Ok(PlanState::Active(row, Box::new(plan))),
         None => Ok(PlanState::None),
     }
 }
