@@ -67,10 +67,19 @@ def run(tests, limit_s, log):
         try:
             outcome = "passed" if child.wait(limit_s) == 0 else "FAILED"
         except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGTERM)
-            child.wait()
+            end(child)
             outcome = f"FAILED: not done in {limit_s:.0f} s"
     return outcome, log.read_text(errors="replace")
+
+
+def end(child):
+    """Asks it to stop, then makes it."""
+    os.killpg(child.pid, signal.SIGTERM)
+    try:
+        child.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
 
 
 def part(promise, about, tests, minutes, ends_at):
