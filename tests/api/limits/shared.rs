@@ -22,7 +22,6 @@ async fn with_redis_what_one_replica_gives_back_another_may_use() {
     // Each may come to 270 tokens by what it asks, and comes to a tenth of that.
     let mut open_ended = question(0);
     open_ended.as_object_mut().unwrap().remove("max_tokens");
-    // Mutant: an empty `give_back_elsewhere` lets three through.
     for replica in [0, 1, 0, 1, 0, 1] {
         eventually("the tokens that were not used", async || {
             (pair.call(replica, &open_ended).await.status().as_u16() == 200).then_some(())

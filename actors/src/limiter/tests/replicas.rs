@@ -34,7 +34,6 @@ async fn two_replicas_converge_with_the_next_flush() {
     two.limiter.flush().await.unwrap();
     // One has heard nothing since; after two seconds it reads before it believes.
     one.clock.advance(TimeDelta::milliseconds(2_001));
-    // Mutant: an endless `BELIEVED_MS` turns this red.
     assert_eq!(one.admitted(&caller, 100, 1).await, 0);
 }
 
