@@ -4,6 +4,7 @@ use crate::support::{self, ADMIN_KEY, TestApp, TestUser};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::time::Duration;
+use tollgate_actors::ports::Clock;
 
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
@@ -150,7 +151,6 @@ async fn a_plan_whose_time_is_over_is_ended_and_leaves_what_a_trial_had() {
     let usage = app.get_as(&user.key, "/user/plan/usage").await.json();
     assert_eq!((&usage["plan_name"], limits(&usage["limits"])), (&json!("Expired"), [100, 1_000, 10_000, 100_000]));
     let active = format!("SELECT count(*) FROM user_plans WHERE user_id = {} AND is_active", user.id);
-    // Mutant: without the UPDATE of user_plans this stays 1.
     assert_eq!(app.database.number(&active).await, 0);
     support::eventually("the status is known", async || {
         (app.get_as(&user.key, "/user/balance").await.json()["status"] == "expired").then_some(())
@@ -219,7 +219,7 @@ async fn the_windows_begin_at_midnight_and_on_the_first_and_remaining_is_never_n
     let app = support::app().await;
     let user = app.register_user().await;
     // The fifteenth of next month, at noon: the month's and the day's begin are both in the past then.
-    let now = Utc::now();
+    let now = app.clock.now();
     let noon =
         (now + chrono::Months::new(1)).date_naive().format("%Y-%m-15T12:00:00Z").to_string().parse::<DateTime<Utc>>().unwrap();
     app.clock.advance((noon - now).to_std().unwrap());
@@ -235,7 +235,6 @@ async fn the_windows_begin_at_midnight_and_on_the_first_and_remaining_is_never_n
     }
     let usage = app.get_as(&user.key, "/user/plan/usage").await.json();
     let counted = json!({"daily_requests": 2, "daily_tokens": 110_002, "monthly_requests": 6, "monthly_tokens": 110_324});
-    // Mutant: `>` for `>=` at the day's begin turns this red.
     assert_eq!(usage["usage"], counted);
     assert_eq!((&usage["remaining"]["daily_tokens"], &usage["at_limit"]["daily_tokens"]), (&json!(0), &json!(true)));
     assert_eq!(usage["at_limit"]["monthly_tokens"], false);

@@ -90,7 +90,7 @@ def test_a_provider_can_be_chosen(chat, provider):
 
 
 def test_a_list_of_models_is_ours_to_walk_and_the_provider_is_asked_for_one(chat):
-    completion = chat(extra_body={"models": ["openai/gpt-4o", "sim/dime"], "provider": {"sort": "price"}})
+    completion = chat(extra_body={"models": ["openai/gpt-4o", "sim/dime"]})
     assert completion.model == MODEL
     assert upstream() == request()
 
