@@ -42,7 +42,8 @@ impl AttemptTable for Table {
 
 fn started() -> (Arc<Table>, Attempts) {
     let table: Arc<Table> = Arc::default();
-    let attempts = start(Arc::clone(&table) as Arc<dyn AttemptTable>, Arc::new(SystemClock), &tokio::runtime::Handle::current());
+    let shared: Arc<dyn AttemptTable> = Arc::<Table>::clone(&table);
+    let attempts = start(shared, Arc::new(SystemClock), &tokio::runtime::Handle::current());
     (table, attempts)
 }
 
