@@ -42,7 +42,7 @@ impl AttemptTable for Table {
 
 fn started() -> (Arc<Table>, Attempts) {
     let table: Arc<Table> = Arc::default();
-    let attempts = start(Arc::clone(&table) as Arc<dyn AttemptTable>, Arc::new(SystemClock), &tokio::runtime::Handle::current());
+    let attempts = start(table.clone(), Arc::new(SystemClock), &tokio::runtime::Handle::current());
     (table, attempts)
 }
 

@@ -141,7 +141,7 @@ mod tests {
             round in 0..200_u32, first_ms in 0..10_000_u64, chance in 0.0..=1.0_f64
         ) {
             let first = Duration::from_millis(first_ms);
-            let whole = first.as_secs_f64() * 2_f64.powi(round.min(40) as i32);
+            let whole = first.as_secs_f64() * 2_f64.powi(i32::try_from(round.min(40)).unwrap());
             let whole = whole.min(BACKOFF_MAX.as_secs_f64());
             let waited = backoff(round, first, chance).as_secs_f64();
             prop_assert!(waited >= whole / 2.0 - 1e-6 && waited <= whole + 1e-6, "{waited} of {whole}");

@@ -59,7 +59,7 @@ impl Reference {
 
     fn is_too_much(&self) -> bool {
         let in_a_row = self.outcomes.iter().rev().take_while(|(_, failed)| *failed).count();
-        in_a_row >= FAILURES as usize || self.share_is_too_large()
+        in_a_row >= usize::try_from(FAILURES).unwrap() || self.share_is_too_large()
     }
 
     /// The windows, one after the other: each begins with a failure, and the first outcome that comes too late ends it.
@@ -70,7 +70,7 @@ impl Reference {
             let length = rest.iter().take_while(|(at, _)| at - rest[0].0 <= WINDOW_MS).count();
             if length == rest.len() {
                 let failed = rest.iter().filter(|(_, failed)| *failed).count();
-                return length >= OUTCOMES_LEAST as usize && failed * 2 >= length;
+                return length >= usize::try_from(OUTCOMES_LEAST).unwrap() && failed * 2 >= length;
             }
             rest = &rest[length..];
         }

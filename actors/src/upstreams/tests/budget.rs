@@ -17,7 +17,8 @@ impl Reference {
         let in_window = |at: &&u64| second - **at < u64::from(WINDOW_SECONDS);
         let calls = self.calls.iter().filter(in_window).count();
         let retries = self.retries.iter().filter(in_window).count();
-        let granted = retries < calls * PERCENT as usize / 100 + (PER_SECOND * WINDOW_SECONDS) as usize;
+        let number = |number: u32| usize::try_from(number).unwrap();
+        let granted = retries < calls * number(PERCENT) / 100 + number(PER_SECOND * WINDOW_SECONDS);
         if granted {
             self.retries.push(second);
         }
