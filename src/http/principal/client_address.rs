@@ -5,7 +5,7 @@
 
 use crate::startup::Services;
 use actix_web::dev::Payload;
-use actix_web::http::header::{HeaderMap, HeaderName};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::{FromRequest, HttpRequest, web};
 use ipnet::IpNet;
 use std::convert::Infallible;
@@ -46,13 +46,13 @@ pub fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
     if !address_allowed(trusted, peer) {
         return peer;
     }
-    let lines: Vec<_> = headers.get_all(X_FORWARDED_FOR).map(|line| line.to_str()).collect();
+    let lines: Vec<&[u8]> = headers.get_all(X_FORWARDED_FOR).map(HeaderValue::as_bytes).collect();
     let mut client = peer;
     for line in lines.into_iter().rev() {
-        let Ok(line) = line else { return peer };
+        // As bytes: whatever a client writes to the left of our proxies' hops must not make those unreadable.
         // Mutant: `split` for `rsplit` walks from the left, where the client writes: `what_a_client_writes_to_the_left…` is red.
-        for hop in line.rsplit(',') {
-            let Some(hop) = address(hop.trim()) else { return peer };
+        for hop in line.rsplit(|byte| *byte == b',') {
+            let Some(hop) = std::str::from_utf8(hop).ok().and_then(|hop| address(hop.trim())) else { return peer };
             client = hop;
             if !address_allowed(trusted, hop) {
                 return hop;
