@@ -150,7 +150,10 @@ impl Server {
 
     /// A user who can pay for the whole run. Returns the key.
     pub fn paying_user(&self) -> Result<String> {
-        let user = call(self.port, "POST", "/auth/register", None, r#"{"username":"bench","email":"bench@example.com"}"#)?;
+        // One run after the other finds the database of the one before.
+        let name = format!("bench{}", std::process::id());
+        let user = serde_json::json!({"username": name, "email": format!("{name}@example.com")}).to_string();
+        let user = call(self.port, "POST", "/auth/register", None, &user)?;
         let user: serde_json::Value = serde_json::from_str(&user)?;
         let key = user.get("api_key").and_then(|key| key.as_str()).context("no key")?.to_owned();
         let credits = serde_json::json!({"api_key": key, "credits": 1_000_000, "reason": "bench"}).to_string();
