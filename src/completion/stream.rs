@@ -53,13 +53,10 @@ pub(super) async fn run(job: Job, ticket: Ticket, mut head: HeadSender<StreamHea
             // Nothing has been told yet: somebody else may do better.
             Passed::Nothing(error) => {
                 let (offer, permit) = (answered.offer(), ticket.permit());
-                let next = tokio::select! {
-                    next = attempts.after(answered, &error, &permit, limit) => next,
-                    () = outlet.gone() => break (relay, Outcome::Gone, offer.clone()),
-                };
-                match next {
-                    Ok(next) => answered = next,
-                    Err(refusal) => break (relay, Outcome::Failed(refusal), offer.clone()),
+                match while_here(attempts.after(answered, &error, &permit, limit), &mut outlet).await {
+                    Ok(Ok(next)) => answered = next,
+                    Ok(Err(refusal)) => break (relay, Outcome::Failed(refusal), offer.clone()),
+                    Err(Gone) => break (relay, Outcome::Gone, offer.clone()),
                 }
                 continue;
             }
@@ -67,6 +64,19 @@ pub(super) async fn run(job: Job, ticket: Ticket, mut head: HeadSender<StreamHea
         break (relay, outcome, answered.offer().clone());
     };
     close(job, ticket, offer, &mut relay, outcome, outlet).await;
+}
+
+/// Waits for another gateway as for one that is silent: a client that has left is noticed by a ping.
+async fn while_here<T>(waiting: impl Future<Output = T>, outlet: &mut Outlet<StreamHead>) -> Result<T, Gone> {
+    let mut waiting = std::pin::pin!(waiting);
+    loop {
+        let ping_at = outlet.ping_at();
+        tokio::select! {
+            done = &mut waiting => return Ok(done),
+            () = outlet.gone() => return Err(Gone),
+            () = sleep_until(ping_at) => outlet.ping().await?,
+        }
+    }
 }
 
 /// Settles what has come of the answer, then lets the client see how it ended.

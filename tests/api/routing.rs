@@ -180,6 +180,21 @@ impl House {
 }
 
 // Mutants: without the cap on attempts, or with a 404 that is tried again, this is red.
+// Mutant: without the ping in `while_here` the second provider is kept waiting, and this is red.
+#[actix_web::test]
+async fn a_client_that_leaves_while_another_gateway_is_asked_is_noticed_and_pays_nothing() {
+    let house = House::new(&[("FIRST_BYTE_TIMEOUT", "60")]).await;
+    house.behave("error-in-200:0", "silent");
+    let body = json!({"model": MODEL, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 5, "stream": true});
+    let request = house.app.request(reqwest::Method::POST, PATH).bearer_auth(&house.user.key).json(&body);
+    let asking = actix_web::rt::spawn(request.send());
+    eventually("the second gateway is asked", async || (house.chutes.stats().open == 1).then_some(())).await;
+    asking.abort();
+    eventually("the second provider is let go", async || (house.chutes.stats().open == 0).then_some(())).await;
+    assert_eq!(house.charged().await, []);
+    house.assert_clean().await;
+}
+
 #[actix_web::test]
 async fn where_no_other_gateway_has_the_model_the_same_is_asked_again_a_bounded_number_of_times() {
     let house = House::new(&[]).await;
