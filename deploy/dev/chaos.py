@@ -2,11 +2,10 @@
 """make chaos: the promises in their long sizes, one part after the other.
 
     deploy/dev/chaos.py [PART...]      parts by their promise (P2, L3, …); the default is all
-    deploy/dev/chaos.py --table        the table of the last results, for the README
 
 Each part is a set of tests, or a suite, that run with CHAOS=long and end with the proof of the books (L9). What they promise
-they say in a line `promise P2: …`; their figures, seeds and outcomes go to bench/results/chaos.json, each with the commit that it
-was run on: a run of some parts leaves the others' as they are. CHAOS_MINUTES (60) bounds the whole: parts for which no time is
+they say in a line `promise P2: …`; their figures, seeds and outcomes go to bench/results/chaos.json and into the README, each with
+the commit that it was run on: a run of some parts leaves the others' as they are. CHAOS_MINUTES (60) bounds the whole: parts for which no time is
 left are not run, and the results say so. CHAOS_PROFILE is cargo's profile (default `fast`; `dev` builds sooner, and asserts no
 absolute rate).
 """
@@ -125,20 +124,7 @@ def merged(before, now):
     return [results[part[:2]] for part in PARTS if part[:2] in results]
 
 
-def table(parts):
-    """Markdown."""
-    lines = ["| promise | long run | figure | outcome |", "|---|---|---|---|"]
-    for it in parts:
-        figures = "<br>".join(figure.replace("|", "\\|") for figure in it["figures"])
-        run = f"{it['outcome']} ({it['seconds']} s; {it['date']}, {it['commit']}, {it['cores']} cores, profile {it['profile']})"
-        lines.append(f"| {it['promise']} | {it['about']} | {figures} | {run} |")
-    return "\n".join(lines)
-
-
 def main(arguments):
-    if arguments == ["--table"]:
-        print(table(json.loads(RESULTS.read_text())))
-        return 0
     before = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
     unknown = set(arguments) - {promise for promise, *_ in PARTS}
     if unknown:
@@ -150,7 +136,7 @@ def main(arguments):
     about = {"date": datetime.date.today().isoformat(), "commit": commit(), "cores": os.cpu_count(), "profile": PROFILE}
     results = [{**part(*it, ends_at), **about} for it in chosen]
     RESULTS.write_text(json.dumps(merged(before, results), indent=1) + "\n")
-    print(table(results))
+    subprocess.run([ROOT / "deploy/dev/figures.py"], check=True)
     return 1 if any(result["outcome"].startswith("FAILED") for result in results) else 0
 
 
