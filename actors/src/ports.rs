@@ -38,6 +38,11 @@ pub trait ModelGateway: Send + Sync {
     /// Resolves when the head of the answer is here. The body ends with an error when it breaks or stalls; dropping
     /// it closes the upstream connection.
     fn complete<'a>(&'a self, permit: &'a CallPermit, call: UpstreamCall) -> BoxFuture<'a, Result<UpstreamAnswer, GatewayError>>;
+
+    /// The error as a caller may see it: a provider that repeats our key does not give it away.
+    fn without_key(&self, error: &GatewayError) -> GatewayError {
+        error.clone()
+    }
 }
 
 /// One request to a model gateway.

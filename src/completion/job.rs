@@ -7,6 +7,7 @@ use super::claim::Claim;
 use super::estimate::Quote;
 use super::note;
 use super::portkey;
+use super::refusal;
 use super::request::ChatRequest;
 use super::route::Offer;
 use super::settle::{self, Basis, Charge, Received};
@@ -24,7 +25,7 @@ use tollgate_actors::activity::ActivityPlace;
 use tollgate_actors::identity::{Caller, RequestSlot};
 use tollgate_actors::ledger::{CallPermit, CallRecord, ConfirmedTicket, LedgerError, Ticket};
 use tollgate_actors::limiter::Permit;
-use tollgate_actors::ports::UpstreamCall;
+use tollgate_actors::ports::{GatewayError, UpstreamCall};
 use tollgate_domain::{GatewayId, GenerationId, HoldId};
 
 /// What the call's task owns.
@@ -110,6 +111,12 @@ impl Job {
     /// Whose key pays the gateway: with a virtual key of Portkey's it is the caller's.
     pub const fn is_our_key(&self, gateway: GatewayId) -> bool {
         !matches!(gateway, GatewayId::Portkey) || self.request.portkey_virtual_key.is_none()
+    }
+
+    /// What the client is told of a gateway's failure.
+    pub fn refusal(&self, gateway: GatewayId, error: &GatewayError) -> ApiError {
+        let error = self.gateways.get(gateway).map_or_else(|| error.clone(), |gateway| gateway.without_key(error));
+        refusal::of_gateway(gateway, &error)
     }
 
     pub fn upstream_call(&self, offer: &Offer, body: Bytes) -> UpstreamCall {

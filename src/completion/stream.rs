@@ -5,7 +5,6 @@ use super::attempt::{Answered, Attempts};
 use super::job::{Job, Opened};
 use super::outlet::{self, Gone, HeadSender, Outlet};
 use super::plain::collect;
-use super::refusal;
 use super::relay::{Closing, Progress, Relay};
 use super::route::Offer;
 use super::settle::Ending;
@@ -48,7 +47,7 @@ pub(super) async fn run(job: Box<Job>, ticket: Ticket, mut head: HeadSender<Stre
             Passed::Gone => Outcome::Gone,
             Passed::Broken(error) => {
                 answered.broke();
-                Outcome::Failed(refusal::of_gateway(answered.offer().gateway, &error))
+                Outcome::Failed(job.refusal(answered.offer().gateway, &error))
             }
             // Nothing has been told yet: somebody else may do better.
             Passed::Nothing(error) => {
