@@ -71,7 +71,7 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Res
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum UpdateApiKeyResponse {
-    One(UpdatedKey),
+    One(Box<UpdatedKey>),
     All(RotatedKeys),
 }
 
@@ -132,8 +132,8 @@ pub async fn update_api_key(
     principal.require("write", RESOURCE)?;
     let key = KeyId(key_id);
     let answer = match request.action.as_deref().unwrap_or("update") {
-        "update" => UpdateApiKeyResponse::One(update(&services, &principal, key, request).await?),
-        "rotate" => UpdateApiKeyResponse::One(rotate(&services, &principal, key, request).await?),
+        "update" => UpdateApiKeyResponse::One(Box::new(update(&services, &principal, key, request).await?)),
+        "rotate" => UpdateApiKeyResponse::One(Box::new(rotate(&services, &principal, key, request).await?)),
         "bulk_rotate" => UpdateApiKeyResponse::All(rotate_all(&services, &principal, key, &request).await?),
         _ => {
             let actions = fields::listed(["update", "rotate", "bulk_rotate"]);
