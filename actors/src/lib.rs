@@ -87,7 +87,7 @@ impl Actors {
         let activity_deps = ActivityDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io: store.io().clone() };
         let activity = activity::start(&arbiters.slow, supervision, activity_deps, &data_dir)?;
         let ActivityService { activity, actor: activity_face } = activity;
-        let attempts = attempts::start(Arc::new(store.clone()), Arc::clone(&clock), store.io());
+        let attempts = attempts::start(Arc::new(store.clone()), store.io());
         let ledger_options =
             LedgerOptions { store: store.clone(), clock: Arc::clone(&clock), instance, data_dir, batch_max: BATCH_MAX };
         let LedgerService { ledger, actor, ready } = ledger::start(&arbiters.hot, supervision, ledger_options)?;

@@ -10,7 +10,7 @@ use memchr::memmem;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use tollgate_actors::ledger::CallPermit;
-use tollgate_actors::ports::{CatalogModel, Clock, GatewayError, ModelGateway, UpstreamAnswer, UpstreamCall};
+use tollgate_actors::ports::{Clock, GatewayError, ModelGateway, ModelList, UpstreamAnswer, UpstreamCall};
 use tollgate_domain::GatewayId;
 
 /// What is shorter is no secret, and stands in any text.
@@ -59,13 +59,14 @@ impl ModelGateway for Gateway {
         self.dialect.id
     }
 
-    fn list_models(&self) -> BoxFuture<'_, Result<Vec<CatalogModel>, GatewayError>> {
+    fn list_models(&self) -> BoxFuture<'_, Result<ModelList, GatewayError>> {
         async {
             let body = self.api.model_list().await?;
             let dialect = self.dialect;
             // Some milliseconds of work: not on a thread that drives connections.
             let read = tokio::task::spawn_blocking(move || dialect.read(&body)).await;
-            read.unwrap_or_else(|lost| Err(GatewayError::Malformed(lost.to_string())))
+            let listed = read.unwrap_or_else(|lost| Err(GatewayError::Malformed(lost.to_string())));
+            listed.map(|listed| -> ModelList { Box::new(listed) })
         }
         .boxed()
     }

@@ -91,7 +91,7 @@ pub(super) async fn admit(
     gateways: &Gateways,
     read: ReadOrder,
     claim: Option<Claim>,
-) -> Result<(Job, Ticket), ApiError> {
+) -> Result<(Box<Job>, Ticket), ApiError> {
     let ReadOrder { caller, query, request, offers, hold, started, .. } = read;
     let actors = &services.actors;
     let place = actors.activity.reserve().map_err(|error| ApiError::unavailable(RETRY_SOON).with_cause(&error))?;
@@ -109,7 +109,7 @@ pub(super) async fn admit(
         lifetime: services.settings.money.hold_lifetime,
     });
     let ticket = ticket.map_err(of_ledger)?;
-    let job = Job {
+    let job = Box::new(Job {
         services: services.clone(),
         gateways: gateways.clone(),
         caller,
@@ -125,7 +125,7 @@ pub(super) async fn admit(
         slot: Some(slot),
         place: Some(place),
         claim,
-    };
+    });
     Ok((job, ticket))
 }
 

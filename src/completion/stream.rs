@@ -25,7 +25,7 @@ type Pieces = BoxStream<'static, Result<Bytes, GatewayError>>;
 const AFTER_DONE: Duration = Duration::from_millis(200);
 
 /// Makes the call and passes its answer on. Every way out closes the hold.
-pub(super) async fn run(job: Job, ticket: Ticket, mut head: HeadSender<StreamHead>) {
+pub(super) async fn run(job: Box<Job>, ticket: Ticket, mut head: HeadSender<StreamHead>) {
     let mut attempts = Attempts::new(&job);
     let opened = tokio::select! {
         opened = job.open(ticket, &mut attempts) => opened,
@@ -81,7 +81,7 @@ async fn while_here<T>(waiting: impl Future<Output = T>, outlet: &mut Outlet<Str
 
 /// Settles what has come of the answer, then lets the client see how it ended.
 async fn close(
-    mut job: Job,
+    mut job: Box<Job>,
     ticket: ConfirmedTicket,
     offer: Offer,
     relay: &mut Relay,
