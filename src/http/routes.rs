@@ -49,6 +49,7 @@ fn users(config: &mut ServiceConfig<'_>) {
         .service(register::register)
         .service(api_keys::create_api_key)
         .service(api_keys::list_api_keys)
+        .service(api_keys::update_api_key)
         .service(api_keys::delete_api_key)
         .service(balance::balance)
         .service(plans::list_plans)

@@ -96,6 +96,15 @@ diesel::table! {
         last_used_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        previous_key_hash -> Nullable<Bytea>,
+        #[max_length = 20]
+        previous_masked -> Nullable<Varchar>,
+        previous_last4 -> Nullable<Bpchar>,
+        previous_expires_at -> Nullable<Timestamptz>,
+        rotated_at -> Nullable<Timestamptz>,
+        budget_nanos -> Nullable<Int8>,
+        budget_period -> Nullable<Text>,
+        budget_since -> Nullable<Timestamptz>,
     }
 }
 
@@ -167,6 +176,15 @@ diesel::table! {
         name -> Text,
         started_at -> Timestamptz,
         heartbeat_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    key_budgets (api_key_id, starts_at) {
+        api_key_id -> Int8,
+        starts_at -> Timestamptz,
+        account_id -> Int8,
+        limit_nanos -> Int8,
     }
 }
 
@@ -399,6 +417,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     idempotency_keys,
     identity_changes,
     instances,
+    key_budgets,
     ledger_batches,
     limit_counters,
     limit_writers,
