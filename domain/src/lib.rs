@@ -7,7 +7,7 @@ pub mod money;
 pub mod price;
 pub mod usage;
 
-pub use ids::{AccountId, GatewayId, GenerationId, HoldId, KeyId, OperationId, PlanId, UserId};
+pub use ids::{AccountId, GatewayId, GenerationId, HoldId, KeyId, OperationId, PlanId, SessionId, UserId};
 pub use money::{MoneyError, Nanos};
 pub use price::{DayWindow, PriceLines, PriceList, PriceOverride, PricePerMillion};
 pub use usage::{TokenUsage, UsageReading};
