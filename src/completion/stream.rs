@@ -42,6 +42,9 @@ pub(super) async fn run(job: Box<Job>, ticket: Ticket, mut head: HeadSender<Stre
     });
     let (mut relay, outcome, offer) = loop {
         let mut relay = Relay::new(job.request.include_usage, job.request.choices);
+        if job.session.is_some() {
+            relay.keep_text();
+        }
         let outcome = match pass_on(&mut answered, &mut relay, &mut outlet).await {
             Passed::Whole => Outcome::Whole,
             Passed::Gone => Outcome::Gone,
@@ -88,6 +91,9 @@ async fn close(
     outlet: Outlet<StreamHead>,
 ) {
     relay.received_mut().ending = outcome.ending();
+    if let (Some(session), Some(text)) = (&mut job.session, relay.take_text()) {
+        session.said = text;
+    }
     let bill = job.close(ticket, offer, relay.received()).await;
     if let (Ok(bill), Some(claim)) = (&bill, job.claim.take())
         && bill.charge.is_some()

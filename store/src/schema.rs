@@ -117,6 +117,55 @@ diesel::table! {
 }
 
 diesel::table! {
+    chat_messages (id) {
+        id -> Int8,
+        session_id -> Int8,
+        #[max_length = 20]
+        role -> Varchar,
+        content -> Text,
+        #[max_length = 100]
+        model -> Nullable<Varchar>,
+        tokens -> Int8,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    chat_search (session_id, message_id) {
+        session_id -> Int8,
+        message_id -> Int8,
+        words -> crate::chat_sessions::Tsvector,
+    }
+}
+
+diesel::table! {
+    chat_sessions (id) {
+        id -> Int8,
+        user_id -> Int8,
+        #[max_length = 255]
+        title -> Varchar,
+        #[max_length = 100]
+        model -> Varchar,
+        is_active -> Bool,
+        message_count -> Int8,
+        token_count -> Int8,
+        last_message_at -> Nullable<Timestamptz>,
+        last_turn -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    chat_totals (user_id) {
+        user_id -> Int8,
+        sessions -> Int8,
+        messages -> Int8,
+        tokens -> Int8,
+    }
+}
+
+diesel::table! {
     failed_attempts (generation_id, ordinal) {
         generation_id -> Uuid,
         ordinal -> Int2,
@@ -399,6 +448,10 @@ diesel::table! {
 }
 
 diesel::joinable!(api_keys -> users (user_id));
+diesel::joinable!(chat_messages -> chat_sessions (session_id));
+diesel::joinable!(chat_search -> chat_sessions (session_id));
+diesel::joinable!(chat_sessions -> users (user_id));
+diesel::joinable!(chat_totals -> users (user_id));
 diesel::joinable!(rate_limit_configs -> api_keys (api_key_id));
 diesel::joinable!(user_plans -> users (user_id));
 diesel::joinable!(user_plans -> plans (plan_id));
@@ -412,6 +465,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     api_key_audit_logs,
     api_keys,
     catalog_snapshots,
+    chat_messages,
+    chat_search,
+    chat_sessions,
+    chat_totals,
     failed_attempts,
     holds,
     idempotency_keys,
