@@ -34,7 +34,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    activity_daily (user_id, day, api_key_id, model, provider) {
+    activity_daily (user_id, day, api_key_id, action, model, provider) {
         user_id -> Int8,
         day -> Date,
         api_key_id -> Int8,
@@ -45,6 +45,8 @@ diesel::table! {
         prompt_tokens -> Int8,
         completion_tokens -> Int8,
         cost -> Int8,
+        #[max_length = 100]
+        action -> Varchar,
     }
 }
 
@@ -96,6 +98,7 @@ diesel::table! {
         last_used_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        is_session -> Bool,
     }
 }
 
@@ -206,6 +209,19 @@ diesel::table! {
         id -> Uuid,
         sequence -> Int8,
         written_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    notification_preferences (user_id) {
+        user_id -> Int8,
+        email_notifications -> Bool,
+        low_balance_alerts -> Bool,
+        trial_expiry_alerts -> Bool,
+        subscription_alerts -> Bool,
+        usage_alerts -> Bool,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
     }
 }
 
@@ -381,6 +397,7 @@ diesel::table! {
 }
 
 diesel::joinable!(api_keys -> users (user_id));
+diesel::joinable!(notification_preferences -> users (user_id));
 diesel::joinable!(rate_limit_configs -> api_keys (api_key_id));
 diesel::joinable!(user_plans -> users (user_id));
 diesel::joinable!(user_plans -> plans (plan_id));
@@ -402,6 +419,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     ledger_batches,
     limit_counters,
     limit_writers,
+    notification_preferences,
     operations,
     plans,
     rate_limit_alerts,

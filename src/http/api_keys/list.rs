@@ -2,14 +2,23 @@
 
 use super::RESOURCE;
 use crate::http::error::ApiError;
+use crate::http::extract::Query;
 use crate::http::principal::Principal;
 use crate::startup::Services;
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tollgate_store::api_keys::KeyRow;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
+
+/// Which keys
+#[derive(Deserialize, IntoParams)]
+pub struct ListApiKeysQuery {
+    /// Those of web sessions, too.
+    #[serde(default)]
+    include_sessions: bool,
+}
 
 /// The user's keys
 #[derive(Serialize, ToSchema)]
@@ -36,6 +45,8 @@ pub struct ApiKey {
     scope_permissions: Value,
     is_active: bool,
     is_primary: bool,
+    /// Made by a sign-in.
+    is_session: bool,
     expiration_date: Option<DateTime<Utc>>,
     /// Whole days, not negative.
     days_remaining: Option<i64>,
@@ -65,7 +76,7 @@ pub struct SecurityStatus {
 }
 
 /// List the keys
-#[utoipa::path(tag = "api keys", responses(
+#[utoipa::path(tag = "api keys", params(ListApiKeysQuery), responses(
     (status = 200, description = "The keys", body = ListApiKeysResponse),
     (status = 401, description = "No valid key"),
     (status = 403, description = "The key may not read keys"),
@@ -74,9 +85,12 @@ pub struct SecurityStatus {
 pub async fn list_api_keys(
     services: web::Data<Services>,
     principal: Principal,
+    Query(query): Query<ListApiKeysQuery>,
 ) -> Result<web::Json<ListApiKeysResponse>, ApiError> {
     principal.require("read", RESOURCE)?;
-    let rows = services.actors.identity.list_keys(principal.0.user).await?;
+    let (identity, user) = (&services.actors.identity, principal.0.user);
+    let rows =
+        if query.include_sessions { identity.list_keys_with_sessions(user).await? } else { identity.list_keys(user).await? };
     let now = services.clock.now();
     let keys: Vec<ApiKey> = rows.into_iter().map(|row| ApiKey::of(row, now)).collect();
     Ok(web::Json(ListApiKeysResponse {
@@ -109,6 +123,7 @@ impl ApiKey {
             scope_permissions: row.scope_permissions,
             is_active: row.is_active,
             is_primary: row.is_primary,
+            is_session: row.is_session,
             expiration_date: row.expiration_date,
             days_remaining: row.expiration_date.map(|end| (end - now).num_days().max(0)),
             max_requests: row.max_requests,
