@@ -19,15 +19,15 @@ const HUGE_BYTES: usize = 2 << 20;
 /// Who takes a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Taken {
-    ByBoth,
-    ByNobody,
+    Both,
+    Nobody,
     /// Tollgate is stricter.
-    BySdk,
+    SdkAlone,
     /// Tollgate's leeway of five seconds.
-    ByTollgate,
+    TollgateAlone,
 }
 
-use Taken::{ByBoth, ByNobody, BySdk, ByTollgate};
+use Taken::{Both, Nobody, SdkAlone, TollgateAlone};
 
 /// A token, and who takes it.
 #[derive(Clone, Debug, Serialize)]
@@ -71,10 +71,10 @@ struct Table<'a> {
 impl Table<'_> {
     fn put(&mut self, taken: Taken, name: impl Into<String>, token: String) {
         let (sdk, tollgate) = match taken {
-            ByBoth => (true, true),
-            ByNobody => (false, false),
-            BySdk => (true, false),
-            ByTollgate => (false, true),
+            Both => (true, true),
+            Nobody => (false, false),
+            SdkAlone => (true, false),
+            TollgateAlone => (false, true),
         };
         self.rows.push(Attack { name: name.into(), token, sdk, tollgate, to_the_second: false });
     }
@@ -109,49 +109,49 @@ impl Table<'_> {
     }
 
     fn algorithms(&mut self) {
-        self.header_rows(&[(ByBoth, "a good token", json!({}))]);
+        self.header_rows(&[(Both, "a good token", json!({}))]);
         for name in ["none", "None", "NONE", "nOnE"] {
             let header = changed(&self.header, &json!({"alg": name}));
             let unsigned = format!("{}.{}.", encode(&header), encode(self.claims.to_string()));
-            self.put(ByNobody, format!("alg {name}, unsigned"), unsigned);
-            self.put(ByNobody, format!("alg {name}, signed"), self.key.token(&header, &self.claims.to_string()));
+            self.put(Nobody, format!("alg {name}, unsigned"), unsigned);
+            self.put(Nobody, format!("alg {name}, signed"), self.key.token(&header, &self.claims.to_string()));
         }
         self.header_rows(&[
-            (ByNobody, "alg empty", json!({"alg": ""})),
-            (ByNobody, "alg null", json!({"alg": null})),
-            (ByNobody, "alg missing", json!({"alg": "(missing)"})),
-            (ByNobody, "alg a list", json!({"alg": ["ES256"]})),
-            (ByNobody, "alg in lower case", json!({"alg": "es256"})),
-            (ByNobody, "alg ES384", json!({"alg": "ES384"})),
-            (ByNobody, "alg ES256K", json!({"alg": "ES256K"})),
-            (ByNobody, "alg RS256", json!({"alg": "RS256"})),
-            (ByNobody, "alg PS256", json!({"alg": "PS256"})),
-            (ByNobody, "alg EdDSA", json!({"alg": "EdDSA"})),
-            (ByNobody, "alg HS256", json!({"alg": "HS256"})),
+            (Nobody, "alg empty", json!({"alg": ""})),
+            (Nobody, "alg null", json!({"alg": null})),
+            (Nobody, "alg missing", json!({"alg": "(missing)"})),
+            (Nobody, "alg a list", json!({"alg": ["ES256"]})),
+            (Nobody, "alg in lower case", json!({"alg": "es256"})),
+            (Nobody, "alg ES384", json!({"alg": "ES384"})),
+            (Nobody, "alg ES256K", json!({"alg": "ES256K"})),
+            (Nobody, "alg RS256", json!({"alg": "RS256"})),
+            (Nobody, "alg PS256", json!({"alg": "PS256"})),
+            (Nobody, "alg EdDSA", json!({"alg": "EdDSA"})),
+            (Nobody, "alg HS256", json!({"alg": "HS256"})),
         ]);
         let header = changed(&self.header, &json!({"alg": "HS256"}));
         let message = format!("{}.{}", encode(header), encode(self.claims.to_string()));
         for (secret, bytes) in [("the point", self.key.point().to_vec()), ("the JWK", self.key.jwk().to_string().into_bytes())] {
             let hmac = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &bytes), message.as_bytes());
-            self.put(ByNobody, format!("HS256 with {secret} of the public key"), format!("{message}.{}", encode(hmac)));
+            self.put(Nobody, format!("HS256 with {secret} of the public key"), format!("{message}.{}", encode(hmac)));
         }
         let twice = format!(r#"{{"alg":"none","typ":"JWT","kid":"{}","alg":"ES256"}}"#, self.key.id);
-        self.put(BySdk, "alg twice", self.key.token(&twice, &self.claims.to_string()));
+        self.put(SdkAlone, "alg twice", self.key.token(&twice, &self.claims.to_string()));
     }
 
     fn key_ids(&mut self) {
         self.header_rows(&[
-            (ByNobody, "kid unknown", json!({"kid": "nobodys"})),
-            (ByNobody, "kid a path", json!({"kid": "../../../../dev/null"})),
-            (ByNobody, "kid SQL", json!({"kid": "' OR 1=1 --"})),
-            (ByNobody, "kid an address", json!({"kid": "http://127.0.0.1/key"})),
-            (ByNobody, "kid with a null character", json!({"kid": "sim-key-1\u{0}"})),
-            (ByNobody, "kid empty", json!({"kid": ""})),
-            (ByNobody, "kid long", json!({"kid": "k".repeat(5_000)})),
-            (BySdk, "kid missing", json!({"kid": "(missing)"})),
-            (ByNobody, "kid null", json!({"kid": null})),
-            (ByNobody, "kid a list", json!({"kid": [self.key.id]})),
-            (ByNobody, "kid a number", json!({"kid": 1})),
+            (Nobody, "kid unknown", json!({"kid": "nobodys"})),
+            (Nobody, "kid a path", json!({"kid": "../../../../dev/null"})),
+            (Nobody, "kid SQL", json!({"kid": "' OR 1=1 --"})),
+            (Nobody, "kid an address", json!({"kid": "http://127.0.0.1/key"})),
+            (Nobody, "kid with a null character", json!({"kid": "sim-key-1\u{0}"})),
+            (Nobody, "kid empty", json!({"kid": ""})),
+            (Nobody, "kid long", json!({"kid": "k".repeat(5_000)})),
+            (SdkAlone, "kid missing", json!({"kid": "(missing)"})),
+            (Nobody, "kid null", json!({"kid": null})),
+            (Nobody, "kid a list", json!({"kid": [self.key.id]})),
+            (Nobody, "kid a number", json!({"kid": 1})),
         ]);
     }
 
@@ -167,113 +167,113 @@ impl Table<'_> {
             ("x5c in the header", certificate),
         ] {
             let token = self.forger.token(&changed(&self.header, &changes), &self.claims.to_string());
-            self.put(ByNobody, format!("a stranger's: {name}"), token);
+            self.put(Nobody, format!("a stranger's: {name}"), token);
         }
         let nameless = changed(&self.header, &json!({"jwk": self.forger.jwk(), "kid": "(missing)"}));
-        self.put(ByNobody, "a stranger's: jwk without kid", self.forger.token(&nameless, &self.claims.to_string()));
-        self.header_rows(&[(ByBoth, "jku in Privy's own header", json!({"jku": "https://attacker.example/jwks.json"}))]);
+        self.put(Nobody, "a stranger's: jwk without kid", self.forger.token(&nameless, &self.claims.to_string()));
+        self.header_rows(&[(Both, "jku in Privy's own header", json!({"jku": "https://attacker.example/jwks.json"}))]);
     }
 
     fn headers(&mut self) {
         self.header_rows(&[
-            (ByNobody, "crit unknown", json!({"crit": ["exp"], "exp": 1})),
-            (ByNobody, "crit empty", json!({"crit": []})),
-            (ByNobody, "crit a text", json!({"crit": "exp"})),
-            (ByNobody, "crit b64 false", json!({"crit": ["b64"], "b64": false})),
-            (BySdk, "crit b64 true", json!({"crit": ["b64"], "b64": true})),
-            (BySdk, "b64 false without crit", json!({"b64": false})),
-            (ByNobody, "typ at+jwt", json!({"typ": "at+jwt"})),
-            (ByNobody, "typ missing", json!({"typ": "(missing)"})),
-            (ByNobody, "typ null", json!({"typ": null})),
-            (ByNobody, "typ a number", json!({"typ": 1})),
-            (ByBoth, "typ in lower case", json!({"typ": "jwt"})),
-            (ByBoth, "typ in full", json!({"typ": "application/jwt"})),
+            (Nobody, "crit unknown", json!({"crit": ["exp"], "exp": 1})),
+            (Nobody, "crit empty", json!({"crit": []})),
+            (Nobody, "crit a text", json!({"crit": "exp"})),
+            (Nobody, "crit b64 false", json!({"crit": ["b64"], "b64": false})),
+            (SdkAlone, "crit b64 true", json!({"crit": ["b64"], "b64": true})),
+            (SdkAlone, "b64 false without crit", json!({"b64": false})),
+            (Nobody, "typ at+jwt", json!({"typ": "at+jwt"})),
+            (Nobody, "typ missing", json!({"typ": "(missing)"})),
+            (Nobody, "typ null", json!({"typ": null})),
+            (Nobody, "typ a number", json!({"typ": 1})),
+            (Both, "typ in lower case", json!({"typ": "jwt"})),
+            (Both, "typ in full", json!({"typ": "application/jwt"})),
         ]);
         let claims = self.claims.to_string();
         for (name, header) in [("no JSON", "{"), ("a list", "[]"), ("null", "null"), ("empty", "")] {
-            self.put(ByNobody, format!("the header is {name}"), self.key.token(header, &claims));
+            self.put(Nobody, format!("the header is {name}"), self.key.token(header, &claims));
         }
     }
 
     fn times(&mut self, now_s: i64) {
         let first = self.rows.len();
         self.claim_rows(&[
-            (ByBoth, "exp in a second", json!({"exp": now_s + 1})),
-            (ByTollgate, "exp now", json!({"exp": now_s})),
-            (ByTollgate, "exp four seconds ago", json!({"exp": now_s - 4})),
-            (ByNobody, "exp five seconds ago", json!({"exp": now_s - 5})),
-            (ByNobody, "exp six seconds ago", json!({"exp": now_s - 6})),
-            (ByBoth, "nbf now", json!({"nbf": now_s})),
-            (ByTollgate, "nbf in a second", json!({"nbf": now_s + 1})),
-            (ByTollgate, "nbf in five seconds", json!({"nbf": now_s + 5})),
-            (ByNobody, "nbf in six seconds", json!({"nbf": now_s + 6})),
+            (Both, "exp in a second", json!({"exp": now_s + 1})),
+            (TollgateAlone, "exp now", json!({"exp": now_s})),
+            (TollgateAlone, "exp four seconds ago", json!({"exp": now_s - 4})),
+            (Nobody, "exp five seconds ago", json!({"exp": now_s - 5})),
+            (Nobody, "exp six seconds ago", json!({"exp": now_s - 6})),
+            (Both, "nbf now", json!({"nbf": now_s})),
+            (TollgateAlone, "nbf in a second", json!({"nbf": now_s + 1})),
+            (TollgateAlone, "nbf in five seconds", json!({"nbf": now_s + 5})),
+            (Nobody, "nbf in six seconds", json!({"nbf": now_s + 6})),
         ]);
         self.rows.iter_mut().skip(first).for_each(|row| row.to_the_second = true);
         self.claim_rows(&[
-            (ByNobody, "exp an hour ago", json!({"exp": now_s - 3_600})),
-            (ByNobody, "exp missing", json!({"exp": "(missing)"})),
-            (ByNobody, "exp a text", json!({"exp": (now_s + 3_600).to_string()})),
-            (ByNobody, "exp negative", json!({"exp": -1})),
-            (ByNobody, "exp 0", json!({"exp": 0})),
-            (ByNobody, "exp null", json!({"exp": null})),
-            (ByNobody, "exp true", json!({"exp": true})),
-            (ByNobody, "exp a list", json!({"exp": [now_s + 3_600]})),
-            (ByBoth, "exp with a fraction", json!({"exp": 9_999_999_999.5})),
-            (ByNobody, "nbf in an hour", json!({"nbf": now_s + 3_600})),
-            (ByNobody, "nbf a text", json!({"nbf": now_s.to_string()})),
-            (ByNobody, "nbf null", json!({"nbf": null})),
-            (ByNobody, "iat missing", json!({"iat": "(missing)"})),
-            (ByNobody, "iat a text", json!({"iat": now_s.to_string()})),
-            (ByNobody, "iat 0", json!({"iat": 0})),
-            (ByBoth, "iat in an hour", json!({"iat": now_s + 3_600})),
+            (Nobody, "exp an hour ago", json!({"exp": now_s - 3_600})),
+            (Nobody, "exp missing", json!({"exp": "(missing)"})),
+            (Nobody, "exp a text", json!({"exp": (now_s + 3_600).to_string()})),
+            (Nobody, "exp negative", json!({"exp": -1})),
+            (Nobody, "exp 0", json!({"exp": 0})),
+            (Nobody, "exp null", json!({"exp": null})),
+            (Nobody, "exp true", json!({"exp": true})),
+            (Nobody, "exp a list", json!({"exp": [now_s + 3_600]})),
+            (Both, "exp with a fraction", json!({"exp": 9_999_999_999.5})),
+            (Nobody, "nbf in an hour", json!({"nbf": now_s + 3_600})),
+            (Nobody, "nbf a text", json!({"nbf": now_s.to_string()})),
+            (Nobody, "nbf null", json!({"nbf": null})),
+            (Nobody, "iat missing", json!({"iat": "(missing)"})),
+            (Nobody, "iat a text", json!({"iat": now_s.to_string()})),
+            (Nobody, "iat 0", json!({"iat": 0})),
+            (Both, "iat in an hour", json!({"iat": now_s + 3_600})),
         ]);
         let endless = self.claims.to_string().replace(&format!("\"exp\":{}", now_s + 3_600), "\"exp\":1e400");
         let twice = self.claims.to_string().replace('}', &format!(",\"exp\":{}}}", now_s + 7_200));
-        self.text_rows(&[(BySdk, "exp 1e400", endless), (BySdk, "exp twice", twice)]);
+        self.text_rows(&[(SdkAlone, "exp 1e400", endless), (SdkAlone, "exp twice", twice)]);
     }
 
     fn audiences(&mut self, app_id: &str) {
         self.claim_rows(&[
-            (ByNobody, "aud another app", json!({"aud": "another-app"})),
-            (ByNobody, "aud missing", json!({"aud": "(missing)"})),
-            (ByNobody, "aud empty", json!({"aud": ""})),
-            (ByNobody, "aud null", json!({"aud": null})),
-            (ByNobody, "aud a number", json!({"aud": 1})),
-            (ByNobody, "aud a list of ours", json!({"aud": [app_id]})),
-            (ByNobody, "aud a list with ours", json!({"aud": ["another-app", app_id]})),
-            (ByNobody, "aud an empty list", json!({"aud": []})),
-            (ByNobody, "aud in upper case", json!({"aud": app_id.to_uppercase()})),
-            (ByNobody, "aud with more behind", json!({"aud": format!("{app_id}x")})),
-            (ByNobody, "iss an address", json!({"iss": "https://privy.io"})),
-            (ByNobody, "iss with a slash", json!({"iss": "privy.io/"})),
-            (ByNobody, "iss in upper case", json!({"iss": "PRIVY.IO"})),
-            (ByNobody, "iss a look-alike", json!({"iss": "privy.io.attacker.example"})),
-            (ByNobody, "iss empty", json!({"iss": ""})),
-            (ByNobody, "iss null", json!({"iss": null})),
-            (ByNobody, "iss missing", json!({"iss": "(missing)"})),
-            (ByNobody, "iss a list", json!({"iss": ["privy.io"]})),
+            (Nobody, "aud another app", json!({"aud": "another-app"})),
+            (Nobody, "aud missing", json!({"aud": "(missing)"})),
+            (Nobody, "aud empty", json!({"aud": ""})),
+            (Nobody, "aud null", json!({"aud": null})),
+            (Nobody, "aud a number", json!({"aud": 1})),
+            (Nobody, "aud a list of ours", json!({"aud": [app_id]})),
+            (Nobody, "aud a list with ours", json!({"aud": ["another-app", app_id]})),
+            (Nobody, "aud an empty list", json!({"aud": []})),
+            (Nobody, "aud in upper case", json!({"aud": app_id.to_uppercase()})),
+            (Nobody, "aud with more behind", json!({"aud": format!("{app_id}x")})),
+            (Nobody, "iss an address", json!({"iss": "https://privy.io"})),
+            (Nobody, "iss with a slash", json!({"iss": "privy.io/"})),
+            (Nobody, "iss in upper case", json!({"iss": "PRIVY.IO"})),
+            (Nobody, "iss a look-alike", json!({"iss": "privy.io.attacker.example"})),
+            (Nobody, "iss empty", json!({"iss": ""})),
+            (Nobody, "iss null", json!({"iss": null})),
+            (Nobody, "iss missing", json!({"iss": "(missing)"})),
+            (Nobody, "iss a list", json!({"iss": ["privy.io"]})),
         ]);
     }
 
     fn subjects(&mut self, did: &str) {
         self.claim_rows(&[
-            (ByNobody, "sub a number", json!({"sub": 1})),
-            (ByNobody, "sub empty", json!({"sub": ""})),
-            (ByNobody, "sub null", json!({"sub": null})),
-            (ByNobody, "sub missing", json!({"sub": "(missing)"})),
-            (ByNobody, "sub a list", json!({"sub": [did]})),
-            (BySdk, "sub no DID", json!({"sub": "user_1"})),
-            (BySdk, "sub a DID of nobody", json!({"sub": "did:privy:"})),
-            (BySdk, "sub another method's DID", json!({"sub": "did:key:abc"})),
-            (BySdk, "sub with a null character", json!({"sub": format!("{did}\u{0}")})),
-            (BySdk, "sub too long", json!({"sub": format!("did:privy:{}", "x".repeat(300))})),
-            (ByNobody, "sid missing: an identity token", json!({"sid": "(missing)", "linked_accounts": "[]"})),
-            (ByNobody, "sid empty", json!({"sid": ""})),
-            (ByNobody, "sid a number", json!({"sid": 1})),
-            (ByBoth, "claims of one's own", json!({"admin": true, "scope": "*"})),
+            (Nobody, "sub a number", json!({"sub": 1})),
+            (Nobody, "sub empty", json!({"sub": ""})),
+            (Nobody, "sub null", json!({"sub": null})),
+            (Nobody, "sub missing", json!({"sub": "(missing)"})),
+            (Nobody, "sub a list", json!({"sub": [did]})),
+            (SdkAlone, "sub no DID", json!({"sub": "user_1"})),
+            (SdkAlone, "sub a DID of nobody", json!({"sub": "did:privy:"})),
+            (SdkAlone, "sub another method's DID", json!({"sub": "did:key:abc"})),
+            (SdkAlone, "sub with a null character", json!({"sub": format!("{did}\u{0}")})),
+            (SdkAlone, "sub too long", json!({"sub": format!("did:privy:{}", "x".repeat(300))})),
+            (Nobody, "sid missing: an identity token", json!({"sid": "(missing)", "linked_accounts": "[]"})),
+            (Nobody, "sid empty", json!({"sid": ""})),
+            (Nobody, "sid a number", json!({"sid": 1})),
+            (Both, "claims of one's own", json!({"admin": true, "scope": "*"})),
         ]);
         let twice = self.claims.to_string().replace('}', ",\"sub\":\"did:privy:victim\"}");
-        self.text_rows(&[(BySdk, "sub twice", twice)]);
+        self.text_rows(&[(SdkAlone, "sub twice", twice)]);
     }
 
     fn texts(&mut self) {
@@ -281,23 +281,23 @@ impl Table<'_> {
         let inner = self.key.token(&self.header.to_string(), &claims);
         let padded = claims.replace('}', &format!(",\"pad\":\"{}\"}}", "x".repeat(HUGE_BYTES)));
         self.text_rows(&[
-            (ByNobody, "the claims are a list", "[]".to_owned()),
-            (ByNobody, "the claims are a text", "\"sub\"".to_owned()),
-            (ByNobody, "the claims are null", "null".to_owned()),
-            (ByNobody, "the claims are empty", String::new()),
-            (ByNobody, "the claims are cut", claims.trim_end_matches('}').to_owned()),
-            (ByNobody, "the claims have garbage behind", format!("{claims}x")),
-            (ByNobody, "a token in a token", inner.clone()),
-            (BySdk, "two million bytes", padded),
+            (Nobody, "the claims are a list", "[]".to_owned()),
+            (Nobody, "the claims are a text", "\"sub\"".to_owned()),
+            (Nobody, "the claims are null", "null".to_owned()),
+            (Nobody, "the claims are empty", String::new()),
+            (Nobody, "the claims are cut", claims.trim_end_matches('}').to_owned()),
+            (Nobody, "the claims have garbage behind", format!("{claims}x")),
+            (Nobody, "a token in a token", inner.clone()),
+            (SdkAlone, "two million bytes", padded),
         ]);
-        self.put(ByNobody, "an empty text", String::new());
-        self.put(ByNobody, "two dots", "..".to_owned());
-        self.put(ByNobody, "four segments", format!("{inner}.AAAA"));
-        self.put(ByNobody, "five segments", format!("{inner}.AAAA.AAAA"));
-        self.put(ByNobody, "two segments", self.message());
-        self.put(ByNobody, "a dot in front", format!(".{inner}"));
-        self.put(ByNobody, "Bearer in front", format!("Bearer {inner}"));
-        self.put(ByNobody, "deflated", self.key.token(&changed(&self.header, &json!({"zip": "DEF"})), "x\u{1}\u{2}"));
+        self.put(Nobody, "an empty text", String::new());
+        self.put(Nobody, "two dots", "..".to_owned());
+        self.put(Nobody, "four segments", format!("{inner}.AAAA"));
+        self.put(Nobody, "five segments", format!("{inner}.AAAA.AAAA"));
+        self.put(Nobody, "two segments", self.message());
+        self.put(Nobody, "a dot in front", format!(".{inner}"));
+        self.put(Nobody, "Bearer in front", format!("Bearer {inner}"));
+        self.put(Nobody, "deflated", self.key.token(&changed(&self.header, &json!({"zip": "DEF"})), "x\u{1}\u{2}"));
     }
 
     fn signatures(&mut self) {
@@ -306,33 +306,33 @@ impl Table<'_> {
         let (r, s) = good.split_at(good.len() / 2);
         let zeros = [0_u8; 32];
         for (taken, name, signature) in [
-            (ByNobody, "empty", Vec::new()),
-            (ByNobody, "of zeros", vec![0; 64]),
-            (ByNobody, "with r 0", [zeros.as_slice(), s].concat()),
-            (ByNobody, "with s 0", [r, zeros.as_slice()].concat()),
-            (ByNobody, "with s the order", [r, ORDER.as_slice()].concat()),
-            (ByNobody, "a byte short", good.iter().copied().skip(1).collect()),
-            (ByNobody, "a byte long", [good.as_slice(), &[0]].concat()),
-            (ByNobody, "in DER", self.key.sign_der(message.as_bytes())),
-            (ByNobody, "with r and s swapped", [s, r].concat()),
-            (ByNobody, "of another message", self.key.sign(b"another message")),
-            (ByBoth, "with the other s", [r, twin(s).as_slice()].concat()),
+            (Nobody, "empty", Vec::new()),
+            (Nobody, "of zeros", vec![0; 64]),
+            (Nobody, "with r 0", [zeros.as_slice(), s].concat()),
+            (Nobody, "with s 0", [r, zeros.as_slice()].concat()),
+            (Nobody, "with s the order", [r, ORDER.as_slice()].concat()),
+            (Nobody, "a byte short", good.iter().copied().skip(1).collect()),
+            (Nobody, "a byte long", [good.as_slice(), &[0]].concat()),
+            (Nobody, "in DER", self.key.sign_der(message.as_bytes())),
+            (Nobody, "with r and s swapped", [s, r].concat()),
+            (Nobody, "of another message", self.key.sign(b"another message")),
+            (Both, "with the other s", [r, twin(s).as_slice()].concat()),
         ] {
             self.put(taken, format!("a signature {name}"), format!("{message}.{}", encode(signature)));
         }
         // One that differs in the two alphabets: most do.
         let differs = |text: &String| text.contains(['-', '_']);
         let text = (0..100).map(|_| encode(self.key.sign(message.as_bytes()))).find(differs).unwrap_or_default();
-        self.put(BySdk, "a signature with padding", format!("{message}.{text}=="));
-        self.put(BySdk, "a line feed behind", format!("{message}.{text}\n"));
+        self.put(SdkAlone, "a signature with padding", format!("{message}.{text}=="));
+        self.put(SdkAlone, "a line feed behind", format!("{message}.{text}\n"));
         let (start, end) = text.split_at(text.len() / 2);
-        self.put(BySdk, "a blank in the signature", format!("{message}.{start} {end}"));
+        self.put(SdkAlone, "a blank in the signature", format!("{message}.{start} {end}"));
         self.put(
-            ByNobody,
+            Nobody,
             "a signature in the standard alphabet",
             format!("{message}.{}", text.replace('-', "+").replace('_', "/")),
         );
-        self.put(BySdk, "a signature whose last bits are not zero", format!("{message}.{}", not_canonical(&text)));
+        self.put(SdkAlone, "a signature whose last bits are not zero", format!("{message}.{}", not_canonical(&text)));
     }
 }
 

@@ -129,18 +129,30 @@ fn refused(error: TokenError) -> ApiError {
     }
 }
 
+/// The log's details of a sign-in
+#[derive(Serialize)]
+struct Login<'a> {
+    action: &'a str,
+    auth_method: &'a str,
+    privy_user_id: &'a str,
+    is_new_user: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    initial_credits: Option<Nanos>,
+    finish_reason: &'a str,
+    app: &'a str,
+}
+
 fn note(services: &Services, signed_in: &SignedIn, auth_method: &str, did: &str) {
-    let action = if signed_in.granted.is_some() { "register" } else { "login" };
-    let mut details = json!({
-        "action": action,
-        "auth_method": auth_method,
-        "privy_user_id": did,
-        "is_new_user": signed_in.granted.is_some(),
-        "finish_reason": action,
-        "app": "Auth",
-    });
-    if let Some(granted) = signed_in.granted {
-        details["initial_credits"] = json!(granted);
-    }
-    note_login(services, signed_in.user, &details);
+    let is_new_user = signed_in.granted.is_some();
+    let action = if is_new_user { "register" } else { "login" };
+    let details = Login {
+        action,
+        auth_method,
+        privy_user_id: did,
+        is_new_user,
+        initial_credits: signed_in.granted,
+        finish_reason: action,
+        app: "Auth",
+    };
+    note_login(services, signed_in.user, &json!(details));
 }
