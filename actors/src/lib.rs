@@ -9,6 +9,8 @@ pub mod ledger;
 pub mod limiter;
 pub mod ports;
 pub mod runtime;
+pub mod sessions;
+pub mod token_keys;
 pub mod upkeep;
 pub mod upstreams;
 
@@ -18,8 +20,10 @@ use crate::catalog::{Catalog, CatalogDeps, CatalogOptions};
 use crate::identity::{Identity, IdentityDeps, IdentityOptions};
 use crate::ledger::{BATCH_MAX, Ledger, LedgerActor, LedgerOptions, LedgerService};
 use crate::limiter::{Limiter, LimiterDeps, LimiterOptions, SharedCounters};
-use crate::ports::{Clock, ModelGateway};
+use crate::ports::{Clock, KeySource, ModelGateway};
 use crate::runtime::{Arbiters, AskError, Handle, Supervision};
+use crate::sessions::{Sessions, SessionsDeps, StoredSessions};
+use crate::token_keys::{TokenKeys, TokenKeysDeps};
 use crate::upkeep::{Retention, UpkeepActor, UpkeepDeps};
 use crate::upstreams::{UpstreamOptions, Upstreams};
 use std::path::PathBuf;
@@ -41,6 +45,9 @@ pub struct Actors {
     pub activity: Activity,
     pub attempts: Attempts,
     pub upstreams: Upstreams,
+    pub sessions: Sessions,
+    /// Privy's; `None` where nobody signs in with it.
+    pub privy_keys: Option<TokenKeys>,
     activity_face: Handle<ActivityActor>,
     ledger_face: Handle<LedgerActor>,
     upkeep: Handle<UpkeepActor>,
@@ -54,6 +61,8 @@ pub struct ActorsDeps {
     pub gateways: Vec<Arc<dyn ModelGateway>>,
     /// Where replicas decide on limits together, if there is such a place.
     pub shared_counters: Option<Arc<dyn SharedCounters>>,
+    /// Where Privy publishes its keys, if anybody signs in with it.
+    pub privy_keys: Option<Arc<dyn KeySource>>,
     pub rng: rand::rngs::StdRng,
 }
 
@@ -81,7 +90,7 @@ impl Actors {
         deps: ActorsDeps,
         options: ActorsOptions,
     ) -> std::io::Result<Self> {
-        let ActorsDeps { store, clock, gateways, shared_counters, mut rng } = deps;
+        let ActorsDeps { store, clock, gateways, shared_counters, privy_keys, mut rng } = deps;
         let run = uuid::Builder::from_random_bytes(rand::RngExt::random(&mut rng)).into_uuid();
         let ActorsOptions { identity, limiter, catalog, upstreams, retention, instance, data_dir } = options;
         let activity_deps = ActivityDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io: store.io().clone() };
@@ -103,12 +112,30 @@ impl Actors {
         let limiter_deps =
             LimiterDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io, run, shared: shared_counters };
         let limiter = limiter::start(&arbiters.hot, supervision, limiter, limiter_deps);
+        let keep = |source| TokenKeysDeps { source, clock: Arc::clone(&clock), io: store.io().clone() };
+        let privy_keys = privy_keys.map(|source| token_keys::start(&arbiters.slow, supervision, keep(source)));
         let io = store.io().clone();
+        let table = Arc::new(StoredSessions::new(store.clone()));
+        let sessions_deps = SessionsDeps { table, clock: Arc::clone(&clock), io: io.clone() };
+        let sessions = sessions::start(&arbiters.hot, supervision, sessions_deps);
         let catalog_deps = CatalogDeps { gateways, archive: Arc::new(store), clock, io };
         let catalog = catalog::start(&arbiters.hot, supervision, catalog_deps, catalog);
         let upstreams = Upstreams::new(upstreams, Instant::now());
         let ledger_face = actor;
-        Ok(Self { ledger, identity, limiter, catalog, activity, attempts, upstreams, activity_face, ledger_face, upkeep })
+        Ok(Self {
+            ledger,
+            identity,
+            limiter,
+            catalog,
+            activity,
+            attempts,
+            upstreams,
+            sessions,
+            privy_keys,
+            activity_face,
+            ledger_face,
+            upkeep,
+        })
     }
 
     /// Fault injection for promise P8: every actor, and the ledger's writer, panics. Returns when each has been told.
@@ -119,20 +146,25 @@ impl Actors {
         let _ = self.ledger.crash_writer().await;
         self.identity.crash().await;
         self.limiter.crash().await;
+        self.sessions.crash().await;
         let _ = self.catalog.handle().ask(runtime::Crash).await;
         let _ = self.activity_face.ask(runtime::Crash).await;
         let _ = self.upkeep.ask(runtime::Crash).await;
+        if let Some(keys) = &self.privy_keys {
+            let _ = keys.handle().ask(runtime::Crash).await;
+        }
     }
 
     /// Ends them, those who ask before those who answer. Each has at most `limit`; `false` when one needed more.
     pub async fn drain(&self, limit: Duration) -> bool {
         let upkeep = ended("upkeep", self.upkeep.drain(limit).await);
+        let sessions = ended("sessions", self.sessions.drain(limit).await);
         let identity = ended("identity", self.identity.drain(limit).await);
         let limiter = ended("limiter", self.limiter.drain(limit).await);
         let ledger = ended("ledger", self.ledger_face.drain(limit).await);
         let activity = ended("activity", self.activity_face.drain(limit).await);
         let attempts = ended("attempts", self.attempts.drain(limit).await);
-        upkeep && identity && limiter && ledger && activity && attempts
+        upkeep && sessions && identity && limiter && ledger && activity && attempts
     }
 }
 

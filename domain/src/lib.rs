@@ -9,7 +9,7 @@ pub mod price;
 pub mod usage;
 
 pub use budget::{Budget, BudgetPeriod, BudgetWindow};
-pub use ids::{AccountId, GatewayId, GenerationId, HoldId, KeyId, OperationId, PlanId, UserId};
+pub use ids::{AccountId, GatewayId, GenerationId, HoldId, KeyId, OperationId, PlanId, SessionId, UserId};
 pub use money::{MoneyError, Nanos};
 pub use price::{DayWindow, PriceLines, PriceList, PriceOverride, PricePerMillion};
 pub use usage::{TokenUsage, UsageReading};

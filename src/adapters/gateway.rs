@@ -39,19 +39,6 @@ impl Gateway {
         let api = OpenAiCompatible::new(&settings.base_url, dialect.list_path, headers, client, timeouts, clock)?;
         Ok(Self { dialect, api, key: settings.api_key.clone() })
     }
-
-    /// A refusal's text goes to the caller: what a provider repeats of our key does not.
-    fn without_key(&self, error: GatewayError) -> GatewayError {
-        let key = self.key.expose_secret();
-        let repeats = |body: &[u8]| key.len() >= KEY_BYTES_MIN && memmem::find(body, key.as_bytes()).is_some();
-        match error {
-            GatewayError::Status { status, body, retry_after } if repeats(&body) => {
-                let body = String::from_utf8_lossy(&body).replace(key, "(our key)").into();
-                GatewayError::Status { status, body, retry_after }
-            }
-            other => other,
-        }
-    }
 }
 
 impl ModelGateway for Gateway {
@@ -72,6 +59,18 @@ impl ModelGateway for Gateway {
     }
 
     fn complete<'a>(&'a self, _: &'a CallPermit, call: UpstreamCall) -> BoxFuture<'a, Result<UpstreamAnswer, GatewayError>> {
-        async { self.api.complete(call).await.map_err(|error| self.without_key(error)) }.boxed()
+        self.api.complete(call).boxed()
+    }
+
+    fn without_key(&self, error: &GatewayError) -> GatewayError {
+        let key = self.key.expose_secret();
+        let repeats = |body: &[u8]| key.len() >= KEY_BYTES_MIN && memmem::find(body, key.as_bytes()).is_some();
+        match error {
+            GatewayError::Status { status, body, retry_after } if repeats(body) => {
+                let body = String::from_utf8_lossy(body).replace(key, "(our key)").into();
+                GatewayError::Status { status: *status, body, retry_after: *retry_after }
+            }
+            other => other.clone(),
+        }
     }
 }

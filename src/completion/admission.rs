@@ -2,6 +2,7 @@
 
 use super::claim::Claim;
 use super::estimate::{self, Quote};
+use super::history::SessionTurn;
 use super::job::Job;
 use super::limits;
 use super::request::ChatRequest;
@@ -32,7 +33,8 @@ pub struct Order {
 /// What a call may say in its query. Who calls is told by the key, never by this.
 #[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
 pub struct CallQuery {
-    /// The chat session that the call belongs to.
+    /// The chat session that the call belongs to: what was said in it stands before the request's messages, and the last user
+    /// message and the answer are added to it. A session that is unknown or another user's is ignored.
     pub session_id: Option<i64>,
     /// Taken because clients send it; who calls is told by the key.
     #[param(max_length = 255)]
@@ -91,6 +93,7 @@ pub(super) async fn admit(
     gateways: &Gateways,
     read: ReadOrder,
     claim: Option<Claim>,
+    session: Option<Box<SessionTurn>>,
 ) -> Result<(Box<Job>, Ticket), ApiError> {
     let ReadOrder { caller, query, request, offers, hold, started, .. } = read;
     let actors = &services.actors;
@@ -125,6 +128,7 @@ pub(super) async fn admit(
         slot: Some(slot),
         place: Some(place),
         claim,
+        session,
     });
     Ok((job, ticket))
 }

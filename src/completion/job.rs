@@ -5,8 +5,10 @@ use super::attempt::{Answered, Attempts};
 use super::bill::Bill;
 use super::claim::Claim;
 use super::estimate::Quote;
+use super::history::SessionTurn;
 use super::note;
 use super::portkey;
+use super::refusal;
 use super::request::ChatRequest;
 use super::route::Offer;
 use super::settle::{self, Basis, Charge, Received};
@@ -19,13 +21,17 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::{Either, select};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tollgate_actors::activity::ActivityPlace;
 use tollgate_actors::identity::{Caller, RequestSlot};
 use tollgate_actors::ledger::{CallPermit, CallRecord, ConfirmedTicket, LedgerError, Ticket};
 use tollgate_actors::limiter::Permit;
-use tollgate_actors::ports::UpstreamCall;
+use tollgate_actors::ports::{GatewayError, UpstreamCall};
 use tollgate_domain::{Budget, GatewayId, GenerationId, HoldId, Nanos};
+
+/// A chat session's messages are written beside the settle. The answer waits so long at most for them, so that who has it finds
+/// them in the session.
+const SESSION_SAVE_WAIT: Duration = Duration::from_millis(200);
 
 /// What the call's task owns.
 pub(super) struct Job {
@@ -45,6 +51,8 @@ pub(super) struct Job {
     pub slot: Option<RequestSlot>,
     pub place: Option<ActivityPlace>,
     pub claim: Option<Claim>,
+    /// Of a call that belongs to a chat session; dropped, it leaves nothing there.
+    pub session: Option<Box<SessionTurn>>,
 }
 
 /// A provider that has begun to answer, under a hold that is durable.
@@ -132,6 +140,12 @@ impl Job {
         !matches!(gateway, GatewayId::Portkey) || self.request.portkey_virtual_key.is_none()
     }
 
+    /// What the client is told of a gateway's failure.
+    pub fn refusal(&self, gateway: GatewayId, error: &GatewayError) -> ApiError {
+        let error = self.gateways.get(gateway).map_or_else(|| error.clone(), |gateway| gateway.without_key(error));
+        refusal::of_gateway(gateway, &error)
+    }
+
     pub fn upstream_call(&self, offer: &Offer, body: Bytes) -> UpstreamCall {
         let headers = match offer.gateway {
             GatewayId::Portkey => portkey::headers(&self.request, &offer.upstream_id),
@@ -162,8 +176,13 @@ impl Job {
             return Ok(Bill { charge: None, balance_after: balance, latency });
         };
         let receipt = ticket.settle(self.record(&basis.offer, received, &charge));
+        let saving =
+            self.session.take().map(|session| session.save(self.hold, basis.offer.name(&self.request), charge.usage.total()));
         self.keep_count(&charge);
         let settled = receipt.await.map_err(of_ledger)?;
+        if let Some(saving) = saving {
+            saving.wait(SESSION_SAVE_WAIT).await;
+        }
         if let Some(place) = self.place.take() {
             place.record(note::activity(self, &basis.offer, received, &charge, latency));
         }

@@ -32,6 +32,9 @@ pub(super) async fn run(mut job: Box<Job>, ticket: Ticket) -> Result<PlainAnswer
             Err(error) => answered = attempts.after(answered, &error, &ticket.permit(), limit).await?,
         }
     };
+    if let Some(session) = &mut job.session {
+        session.said.note(&body);
+    }
     let bill = job.close(ticket, offer, &received).await?;
     let answer = PlainAnswer {
         body: with_member(&body, "gateway_usage", &bill.gateway_usage(&job)),

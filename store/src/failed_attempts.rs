@@ -79,7 +79,7 @@ pub async fn forget(store: &Store, before: DateTime<Utc>, limit: i64) -> Result<
     let mut connection = store.get().await?;
     let delete = sql_query(
         "DELETE FROM failed_attempts WHERE ctid = ANY (ARRAY(
-             SELECT ctid FROM failed_attempts WHERE created_at < $1 ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
+             SELECT ctid FROM failed_attempts WHERE created_at < $1 ORDER BY created_at LIMIT $2))",
     );
     Ok(delete.bind::<Timestamptz, _>(before).bind::<BigInt, _>(limit).execute(&mut connection).await?)
 }

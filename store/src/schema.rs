@@ -34,7 +34,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    activity_daily (user_id, day, api_key_id, model, provider) {
+    activity_daily (user_id, day, api_key_id, action, model, provider) {
         user_id -> Int8,
         day -> Date,
         api_key_id -> Int8,
@@ -45,6 +45,8 @@ diesel::table! {
         prompt_tokens -> Int8,
         completion_tokens -> Int8,
         cost -> Int8,
+        #[max_length = 100]
+        action -> Varchar,
     }
 }
 
@@ -105,6 +107,7 @@ diesel::table! {
         budget_nanos -> Nullable<Int8>,
         budget_period -> Nullable<Text>,
         budget_since -> Nullable<Timestamptz>,
+        is_session -> Bool,
     }
 }
 
@@ -113,6 +116,55 @@ diesel::table! {
         gateway -> Text,
         fetched_at -> Timestamptz,
         models -> Jsonb,
+    }
+}
+
+diesel::table! {
+    chat_messages (id) {
+        id -> Int8,
+        session_id -> Int8,
+        #[max_length = 20]
+        role -> Varchar,
+        content -> Text,
+        #[max_length = 100]
+        model -> Nullable<Varchar>,
+        tokens -> Int8,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    chat_search (session_id, message_id) {
+        session_id -> Int8,
+        message_id -> Int8,
+        words -> crate::chat_sessions::Tsvector,
+    }
+}
+
+diesel::table! {
+    chat_sessions (id) {
+        id -> Int8,
+        user_id -> Int8,
+        #[max_length = 255]
+        title -> Varchar,
+        #[max_length = 100]
+        model -> Varchar,
+        is_active -> Bool,
+        message_count -> Int8,
+        token_count -> Int8,
+        last_message_at -> Nullable<Timestamptz>,
+        last_turn -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    chat_totals (user_id) {
+        user_id -> Int8,
+        sessions -> Int8,
+        messages -> Int8,
+        tokens -> Int8,
     }
 }
 
@@ -224,6 +276,19 @@ diesel::table! {
         id -> Uuid,
         sequence -> Int8,
         written_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    notification_preferences (user_id) {
+        user_id -> Int8,
+        email_notifications -> Bool,
+        low_balance_alerts -> Bool,
+        trial_expiry_alerts -> Bool,
+        subscription_alerts -> Bool,
+        usage_alerts -> Bool,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
     }
 }
 
@@ -399,6 +464,11 @@ diesel::table! {
 }
 
 diesel::joinable!(api_keys -> users (user_id));
+diesel::joinable!(chat_messages -> chat_sessions (session_id));
+diesel::joinable!(chat_search -> chat_sessions (session_id));
+diesel::joinable!(chat_sessions -> users (user_id));
+diesel::joinable!(chat_totals -> users (user_id));
+diesel::joinable!(notification_preferences -> users (user_id));
 diesel::joinable!(rate_limit_configs -> api_keys (api_key_id));
 diesel::joinable!(user_plans -> users (user_id));
 diesel::joinable!(user_plans -> plans (plan_id));
@@ -412,6 +482,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     api_key_audit_logs,
     api_keys,
     catalog_snapshots,
+    chat_messages,
+    chat_search,
+    chat_sessions,
+    chat_totals,
     failed_attempts,
     holds,
     idempotency_keys,
@@ -421,6 +495,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     ledger_batches,
     limit_counters,
     limit_writers,
+    notification_preferences,
     operations,
     plans,
     rate_limit_alerts,

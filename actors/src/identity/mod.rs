@@ -23,13 +23,14 @@ pub mod keys;
 pub mod messages;
 mod meters;
 mod registrations;
+mod sign_in;
 
 pub use caller::{
     Caller, CallerDefaults, Plan, PlanLimits, RateLimits, Trial, TrialRefusal, TrialSlot, TrialTerms, WITHOUT_PLAN,
 };
 pub use messages::{
     AddCredits, AssignPlan, CreateKey, CreatedKey, DeleteKey, IdentityError, KeyEdit, LimitTarget, Register, Registration,
-    RotateKey, RotateKeys, SetLimits, UpdateKey,
+    RotateKey, RotateKeys, SetLimits, SignIn, SignedIn, UpdateKey,
 };
 pub use tollgate_store::api_keys::BudgetChange;
 pub use tollgate_store::rate_limits::{NewLimits, SetBy};
@@ -43,7 +44,7 @@ use cache::{CallerCache, Found};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use keys::Peppers;
-use messages::{FindKey, TakeRequest};
+use messages::{FindKey, OpenSession, TakeRequest};
 use meters::{Meters, Spent, TrialMeter};
 use moka::sync::Cache;
 use std::collections::HashMap;
@@ -215,6 +216,17 @@ impl Identity {
         self.handle.ask_flat(register).await
     }
 
+    /// Signs a Privy user in. A first sign-in is a registration: it is counted for the address, granted and on trial.
+    ///
+    /// # Errors
+    /// `InactiveUser`, `TooManyRegistrations`.
+    pub async fn sign_in(&self, sign_in: SignIn) -> Result<SignedIn, IdentityError> {
+        match self.handle.ask_flat(OpenSession { did: sign_in.did.clone() }).await? {
+            Some(signed_in) => Ok(signed_in),
+            None => self.handle.ask_flat(sign_in).await,
+        }
+    }
+
     /// Makes a further key.
     ///
     /// # Errors
@@ -279,7 +291,15 @@ impl Identity {
         self.handle.ask_flat(add).await
     }
 
-    /// The user's keys, newest first.
+    /// The user's keys and those of the user's web sessions, newest first.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database is away.
+    pub async fn list_keys_with_sessions(&self, user: UserId) -> Result<Vec<KeyRow>, IdentityError> {
+        Ok(api_keys::list_with_sessions(&self.shared.store, user).await?)
+    }
+
+    /// The user's own keys, newest first.
     ///
     /// # Errors
     /// `Unavailable` when the database is away.

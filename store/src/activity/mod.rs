@@ -10,9 +10,9 @@ mod retention;
 mod sums;
 
 pub use batch::insert_batch;
-pub use log::{LogEntry, LogFilter, LogPosition, days, page, page_before};
+pub use log::{DayCount, LogEntry, LogFilter, LogPosition, days, page};
 pub use retention::{forget_batches, forget_rows};
-pub use sums::{KeyDay, KeySum, Sum, Sums, key_days, key_sums, sums};
+pub use sums::{KeyDay, KeySum, Sum, Sums, SumsFilter, key_days, key_sums, sums, sums_of};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,12 @@ use tollgate_domain::{KeyId, Nanos, UserId};
 pub const CHAT_COMPLETION: &str = "chat_completion";
 /// Someone signed in.
 pub const USER_LOGIN: &str = "user_login";
+
+/// What was done with a chat session.
+pub const SESSION_CREATED: &str = "session_created";
+pub const SESSION_UPDATED: &str = "session_updated";
+pub const SESSION_DELETED: &str = "session_deleted";
+pub const MESSAGE_SENT: &str = "message_sent";
 
 /// What an action is shown as that is no model call (`contract.md` A.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
