@@ -115,7 +115,14 @@ async fn with_actors(settings: &Settings, command: AdminCommand) -> anyhow::Resu
     options.data_dir = settings.server.data_dir.join("admin");
     std::fs::create_dir_all(&options.data_dir).context("DATA_DIR")?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let deps = ActorsDeps { store: store.clone(), clock, gateways: Vec::new(), shared_counters: None, rng: rand::make_rng() };
+    let deps = ActorsDeps {
+        store: store.clone(),
+        clock,
+        gateways: Vec::new(),
+        shared_counters: None,
+        privy_keys: None,
+        rng: rand::make_rng(),
+    };
     let actors = Actors::start(&arbiters, &supervision, deps, options).await.context("DATA_DIR")?;
     let outcome = carry_out(&actors.identity, &store, command).await;
     actors.drain(DRAIN_LIMIT).await;
@@ -192,6 +199,8 @@ async fn create_key(
         max_requests: None,
         ip_allowlist: Vec::new(),
         domain_referrers: Vec::new(),
+        models: Vec::new(),
+        budget: None,
     };
     let created = identity.create_key(create).await?;
     say(format_args!("Key {} of user {user}, shown this once:", created.row.id));

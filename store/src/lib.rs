@@ -16,11 +16,14 @@ pub mod idempotency;
 pub mod identity_changes;
 pub mod ledger;
 pub mod limit_counters;
+pub mod notifications;
 pub mod operator;
 pub mod plans;
+pub mod privy;
 pub mod rate_limit_alerts;
 pub mod rate_limits;
 pub mod transactions;
+pub mod trials;
 pub mod users;
 
 pub mod migrate;

@@ -34,7 +34,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    activity_daily (user_id, day, api_key_id, model, provider) {
+    activity_daily (user_id, day, api_key_id, action, model, provider) {
         user_id -> Int8,
         day -> Date,
         api_key_id -> Int8,
@@ -45,6 +45,8 @@ diesel::table! {
         prompt_tokens -> Int8,
         completion_tokens -> Int8,
         cost -> Int8,
+        #[max_length = 100]
+        action -> Varchar,
     }
 }
 
@@ -96,6 +98,16 @@ diesel::table! {
         last_used_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        previous_key_hash -> Nullable<Bytea>,
+        #[max_length = 20]
+        previous_masked -> Nullable<Varchar>,
+        previous_last4 -> Nullable<Bpchar>,
+        previous_expires_at -> Nullable<Timestamptz>,
+        rotated_at -> Nullable<Timestamptz>,
+        budget_nanos -> Nullable<Int8>,
+        budget_period -> Nullable<Text>,
+        budget_since -> Nullable<Timestamptz>,
+        is_session -> Bool,
     }
 }
 
@@ -220,6 +232,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    key_budgets (api_key_id, starts_at) {
+        api_key_id -> Int8,
+        starts_at -> Timestamptz,
+        account_id -> Int8,
+        limit_nanos -> Int8,
+    }
+}
+
+diesel::table! {
     ledger_batches (slot, batch) {
         slot -> Int4,
         batch -> Int8,
@@ -255,6 +276,19 @@ diesel::table! {
         id -> Uuid,
         sequence -> Int8,
         written_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    notification_preferences (user_id) {
+        user_id -> Int8,
+        email_notifications -> Bool,
+        low_balance_alerts -> Bool,
+        trial_expiry_alerts -> Bool,
+        subscription_alerts -> Bool,
+        usage_alerts -> Bool,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
     }
 }
 
@@ -434,6 +468,7 @@ diesel::joinable!(chat_messages -> chat_sessions (session_id));
 diesel::joinable!(chat_search -> chat_sessions (session_id));
 diesel::joinable!(chat_sessions -> users (user_id));
 diesel::joinable!(chat_totals -> users (user_id));
+diesel::joinable!(notification_preferences -> users (user_id));
 diesel::joinable!(rate_limit_configs -> api_keys (api_key_id));
 diesel::joinable!(user_plans -> users (user_id));
 diesel::joinable!(user_plans -> plans (plan_id));
@@ -456,9 +491,11 @@ diesel::allow_tables_to_appear_in_same_query!(
     idempotency_keys,
     identity_changes,
     instances,
+    key_budgets,
     ledger_batches,
     limit_counters,
     limit_writers,
+    notification_preferences,
     operations,
     plans,
     rate_limit_alerts,

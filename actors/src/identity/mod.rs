@@ -14,6 +14,7 @@
 mod actor;
 mod cache;
 mod caller;
+mod changes;
 pub mod checks;
 mod chores;
 mod follower;
@@ -22,13 +23,16 @@ pub mod keys;
 pub mod messages;
 mod meters;
 mod registrations;
+mod sign_in;
 
 pub use caller::{
     Caller, CallerDefaults, Plan, PlanLimits, RateLimits, Trial, TrialRefusal, TrialSlot, TrialTerms, WITHOUT_PLAN,
 };
 pub use messages::{
-    AddCredits, AssignPlan, CreateKey, CreatedKey, DeleteKey, IdentityError, LimitTarget, Register, Registration, SetLimits,
+    AddCredits, AssignPlan, CreateKey, CreatedKey, DeleteKey, IdentityError, KeyEdit, LimitTarget, Register, Registration,
+    RotateKey, RotateKeys, SetLimits, SignIn, SignedIn, UpdateKey,
 };
+pub use tollgate_store::api_keys::BudgetChange;
 pub use tollgate_store::rate_limits::{NewLimits, SetBy};
 
 use crate::ledger::{Balance, Credit, Ledger, LedgerError};
@@ -40,7 +44,7 @@ use cache::{CallerCache, Found};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use keys::Peppers;
-use messages::{FindKey, TakeRequest};
+use messages::{FindKey, OpenSession, TakeRequest};
 use meters::{Meters, Spent, TrialMeter};
 use moka::sync::Cache;
 use std::collections::HashMap;
@@ -48,6 +52,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tollgate_domain::{KeyId, Nanos, UserId};
 use tollgate_store::api_keys::{self, KeyRow};
+use tollgate_store::ledger::{BudgetLeft, budgets_left};
 use tollgate_store::users::{DollarAccounts, UserRow};
 use tollgate_store::{Store, rate_limits, users};
 
@@ -211,12 +216,47 @@ impl Identity {
         self.handle.ask_flat(register).await
     }
 
+    /// Signs a Privy user in. A first sign-in is a registration: it is counted for the address, granted and on trial.
+    ///
+    /// # Errors
+    /// `InactiveUser`, `TooManyRegistrations`.
+    pub async fn sign_in(&self, sign_in: SignIn) -> Result<SignedIn, IdentityError> {
+        match self.handle.ask_flat(OpenSession { did: sign_in.did.clone() }).await? {
+            Some(signed_in) => Ok(signed_in),
+            None => self.handle.ask_flat(sign_in).await,
+        }
+    }
+
     /// Makes a further key.
     ///
     /// # Errors
     /// `KeyNameTaken`.
     pub async fn create_key(&self, create: CreateKey) -> Result<CreatedKey, IdentityError> {
         self.handle.ask_flat(create).await
+    }
+
+    /// Changes one of the user's keys; answers what it is then.
+    ///
+    /// # Errors
+    /// `UnknownKey` when the user has no such key, `KeyNameTaken`, `CapBelowUse`, `NoBudget`.
+    pub async fn update_key(&self, update: UpdateKey) -> Result<KeyRow, IdentityError> {
+        self.handle.ask_flat(update).await
+    }
+
+    /// Gives a key a new secret. The one before it works to the end of the grace; one before that ends at once.
+    ///
+    /// # Errors
+    /// As [`Identity::update_key`], and `RotateInactive`, `RotateExpired`, `BeyondScopes`.
+    pub async fn rotate_key(&self, rotate: RotateKey) -> Result<CreatedKey, IdentityError> {
+        self.handle.ask_flat(rotate).await
+    }
+
+    /// Gives all of the user's live keys new secrets, or those of one environment; all of them or none.
+    ///
+    /// # Errors
+    /// `UnknownKey`, `BeyondScopes`, `TooManyKeys`.
+    pub async fn rotate_keys(&self, rotate: RotateKeys) -> Result<Vec<CreatedKey>, IdentityError> {
+        self.handle.ask_flat(rotate).await
     }
 
     /// Deletes one of the user's keys; answers what it was.
@@ -251,12 +291,29 @@ impl Identity {
         self.handle.ask_flat(add).await
     }
 
-    /// The user's keys, newest first.
+    /// The user's keys and those of the user's web sessions, newest first.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database is away.
+    pub async fn list_keys_with_sessions(&self, user: UserId) -> Result<Vec<KeyRow>, IdentityError> {
+        Ok(api_keys::list_with_sessions(&self.shared.store, user).await?)
+    }
+
+    /// The user's own keys, newest first.
     ///
     /// # Errors
     /// `Unavailable` when the database is away.
     pub async fn list_keys(&self, user: UserId) -> Result<Vec<KeyRow>, IdentityError> {
         Ok(api_keys::list(&self.shared.store, user).await?)
+    }
+
+    /// What is left of these keys' budgets, of the last period in which each was used.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database is away.
+    pub async fn budgets_left(&self, keys: &[KeyId]) -> Result<HashMap<KeyId, BudgetLeft>, IdentityError> {
+        let rows = budgets_left(&self.shared.store, keys).await?;
+        Ok(rows.into_iter().map(|row| (KeyId(row.api_key_id), row)).collect())
     }
 
     /// The user's keys, newest first, and what each may do.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tollgate_store::transactions::{self, Folded};
-use tollgate_store::{Store, StoreError, activity, idempotency, ledger};
+use tollgate_store::{Store, StoreError, activity, failed_attempts, idempotency, ledger};
 
 /// Rows forgotten in one statement: some milliseconds.
 const ROWS_AT_ONCE: i64 = 1_000;
@@ -14,6 +14,8 @@ const ROWS_AT_ONCE: i64 = 1_000;
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long it is remembered that a batch of activity has landed; a journal is replayed long before.
 const BATCHES_KEPT: TimeDelta = TimeDelta::days(7);
+/// How long it is remembered what was tried in vain for a call.
+const ATTEMPTS_KEPT: TimeDelta = TimeDelta::days(30);
 
 /// Folds until all of history is in the totals.
 pub(super) async fn fold(deps: Arc<UpkeepDeps>, stop: CancellationToken) {
@@ -34,6 +36,7 @@ enum Past {
     /// As of that time.
     IdempotencyKeys(DateTime<Utc>),
     UnpaidHolds(DateTime<Utc>),
+    FailedAttempts(DateTime<Utc>),
 }
 
 impl Past {
@@ -43,6 +46,7 @@ impl Past {
             Self::ActivityBatches(before) => activity::forget_batches(store, before, ROWS_AT_ONCE).await,
             Self::IdempotencyKeys(now) => idempotency::forget(store, now, ROWS_AT_ONCE).await,
             Self::UnpaidHolds(before) => ledger::forget_unpaid_holds(store, before, ROWS_AT_ONCE).await,
+            Self::FailedAttempts(before) => failed_attempts::forget(store, before, ROWS_AT_ONCE).await,
         }
     }
 }
@@ -55,6 +59,7 @@ pub(super) async fn prune(deps: Arc<UpkeepDeps>, stop: CancellationToken) {
         Past::ActivityBatches(now - BATCHES_KEPT),
         Past::IdempotencyKeys(now),
         Past::UnpaidHolds(before(now, retention.unpaid_hold_days)),
+        Past::FailedAttempts(now - ATTEMPTS_KEPT),
     ];
     for past in past {
         match forget(&deps.store, past, &stop).await {

@@ -5,12 +5,14 @@ mod credits;
 mod limit;
 mod plan;
 mod rate_limits;
+mod trial;
 
 pub use catalogue::{__path_cache_status, __path_refresh_models, cache_status, refresh_models};
 pub use credits::{__path_add_credits, add_credits};
 pub use limit::{__path_set_limit, set_limit};
 pub use plan::{__path_assign_plan, assign_plan};
 pub use rate_limits::{__path_list_rate_limit_alerts, __path_system_rate_limits, list_rate_limit_alerts, system_rate_limits};
+pub use trial::{__path_trial_analytics, trial_analytics};
 
 use super::error::{ApiError, FieldError};
 use crate::startup::Services;
