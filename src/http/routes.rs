@@ -1,7 +1,9 @@
 //! All routes. Each carries its description: what is listed here is in `/openapi.json`.
 
-use super::{activity, admin, api_keys, balance, chat_completions, credits, docs, environment_usage, generation, health, key};
-use super::{metrics, models, monitor, openapi, plans, rate_limits, register, root, transactions, trial, user_plan};
+use super::{
+    account, activity, admin, api_keys, balance, chat_completions, credits, docs, environment_usage, generation, health, key,
+};
+use super::{metrics, models, monitor, openapi, plans, profile, rate_limits, register, root, transactions, trial, user_plan};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Registers everything. The router compares a path with one route after the other, so what is asked most stands first.
@@ -50,6 +52,10 @@ fn users(config: &mut ServiceConfig<'_>) {
         .service(api_keys::create_api_key)
         .service(api_keys::list_api_keys)
         .service(api_keys::delete_api_key)
+        .service(api_keys::api_keys_audit_logs)
+        .service(profile::user_profile)
+        .service(profile::update_profile)
+        .service(account::delete_account)
         .service(balance::balance)
         .service(plans::list_plans)
         .service(plans::find_plan)
@@ -90,5 +96,6 @@ fn limits(config: &mut ServiceConfig<'_>) {
 fn operator(config: &mut ServiceConfig<'_>) {
     config.service(admin::add_credits).service(admin::set_limit).service(admin::assign_plan);
     config.service(admin::refresh_models).service(admin::cache_status);
+    config.service(admin::admin_balance).service(admin::admin_monitor);
     config.service(admin::system_rate_limits).service(admin::list_rate_limit_alerts);
 }

@@ -63,11 +63,13 @@ diesel::table! {
 diesel::table! {
     api_key_audit_logs (id) {
         id -> Int8,
-        user_id -> Int8,
+        user_id -> Nullable<Int8>,
         api_key_id -> Nullable<Int8>,
         action -> Text,
         details -> Jsonb,
         timestamp -> Timestamptz,
+        actor -> Text,
+        salt -> Nullable<Uuid>,
     }
 }
 
@@ -96,6 +98,15 @@ diesel::table! {
         last_used_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    audit_links (sequence) {
+        sequence -> Int8,
+        log_id -> Int8,
+        details_hash -> Bytea,
+        hash -> Bytea,
     }
 }
 
@@ -393,6 +404,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     activity_totals,
     api_key_audit_logs,
     api_keys,
+    audit_links,
     catalog_snapshots,
     failed_attempts,
     holds,

@@ -11,6 +11,7 @@
 //!   seconds of `last_used_at`, of uncapped keys' `requests_used` and of trials' counts; never a capped key's, never
 //!   money. Sign-up credits not yet granted are granted at the next start.
 
+mod accounts;
 mod actor;
 mod cache;
 mod caller;
@@ -23,12 +24,14 @@ pub mod messages;
 mod meters;
 mod registrations;
 
+pub use accounts::{DeleteAccount, SetAdmin, UpdateProfile};
 pub use caller::{
     Caller, CallerDefaults, Plan, PlanLimits, RateLimits, Trial, TrialRefusal, TrialSlot, TrialTerms, WITHOUT_PLAN,
 };
 pub use messages::{
     AddCredits, AssignPlan, CreateKey, CreatedKey, DeleteKey, IdentityError, LimitTarget, Register, Registration, SetLimits,
 };
+pub use tollgate_store::audit::Actor;
 pub use tollgate_store::rate_limits::{NewLimits, SetBy};
 
 use crate::ledger::{Balance, Credit, Ledger, LedgerError};

@@ -7,4 +7,4 @@ pub use log::{activity_log, api_activity_log};
 pub use stats::{activity_stats, api_activity_stats};
 
 /// What a key must be allowed to read.
-pub(super) const RESOURCE: &str = "usage";
+const RESOURCE: &str = "activity";
