@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod limiter;
 pub mod ports;
 pub mod runtime;
+pub mod sessions;
 pub mod upkeep;
 pub mod upstreams;
 
@@ -20,6 +21,7 @@ use crate::ledger::{BATCH_MAX, Ledger, LedgerActor, LedgerOptions, LedgerService
 use crate::limiter::{Limiter, LimiterDeps, LimiterOptions, SharedCounters};
 use crate::ports::{Clock, ModelGateway};
 use crate::runtime::{Arbiters, AskError, Handle, Supervision};
+use crate::sessions::{Sessions, SessionsDeps, StoredSessions};
 use crate::upkeep::{Retention, UpkeepActor, UpkeepDeps};
 use crate::upstreams::{UpstreamOptions, Upstreams};
 use std::path::PathBuf;
@@ -41,6 +43,7 @@ pub struct Actors {
     pub activity: Activity,
     pub attempts: Attempts,
     pub upstreams: Upstreams,
+    pub sessions: Sessions,
     activity_face: Handle<ActivityActor>,
     ledger_face: Handle<LedgerActor>,
     upkeep: Handle<UpkeepActor>,
@@ -87,7 +90,7 @@ impl Actors {
         let activity_deps = ActivityDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io: store.io().clone() };
         let activity = activity::start(&arbiters.slow, supervision, activity_deps, &data_dir)?;
         let ActivityService { activity, actor: activity_face } = activity;
-        let attempts = attempts::start(Arc::new(store.clone()), Arc::clone(&clock), store.io());
+        let attempts = attempts::start(Arc::new(store.clone()), store.io());
         let heads_dir = data_dir.clone();
         let ledger_options =
             LedgerOptions { store: store.clone(), clock: Arc::clone(&clock), instance, data_dir, batch_max: BATCH_MAX };
@@ -105,11 +108,26 @@ impl Actors {
             LimiterDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io, run, shared: shared_counters };
         let limiter = limiter::start(&arbiters.hot, supervision, limiter, limiter_deps);
         let io = store.io().clone();
+        let table = Arc::new(StoredSessions::new(store.clone()));
+        let sessions_deps = SessionsDeps { table, clock: Arc::clone(&clock), io: io.clone() };
+        let sessions = sessions::start(&arbiters.hot, supervision, sessions_deps);
         let catalog_deps = CatalogDeps { gateways, archive: Arc::new(store), clock, io };
         let catalog = catalog::start(&arbiters.hot, supervision, catalog_deps, catalog);
         let upstreams = Upstreams::new(upstreams, Instant::now());
         let ledger_face = actor;
-        Ok(Self { ledger, identity, limiter, catalog, activity, attempts, upstreams, activity_face, ledger_face, upkeep })
+        Ok(Self {
+            ledger,
+            identity,
+            limiter,
+            catalog,
+            activity,
+            attempts,
+            upstreams,
+            sessions,
+            activity_face,
+            ledger_face,
+            upkeep,
+        })
     }
 
     /// Fault injection for promise P8: every actor, and the ledger's writer, panics. Returns when each has been told.
@@ -120,6 +138,7 @@ impl Actors {
         let _ = self.ledger.crash_writer().await;
         self.identity.crash().await;
         self.limiter.crash().await;
+        self.sessions.crash().await;
         let _ = self.catalog.handle().ask(runtime::Crash).await;
         let _ = self.activity_face.ask(runtime::Crash).await;
         let _ = self.upkeep.ask(runtime::Crash).await;
@@ -128,12 +147,13 @@ impl Actors {
     /// Ends them, those who ask before those who answer. Each has at most `limit`; `false` when one needed more.
     pub async fn drain(&self, limit: Duration) -> bool {
         let upkeep = ended("upkeep", self.upkeep.drain(limit).await);
+        let sessions = ended("sessions", self.sessions.drain(limit).await);
         let identity = ended("identity", self.identity.drain(limit).await);
         let limiter = ended("limiter", self.limiter.drain(limit).await);
         let ledger = ended("ledger", self.ledger_face.drain(limit).await);
         let activity = ended("activity", self.activity_face.drain(limit).await);
         let attempts = ended("attempts", self.attempts.drain(limit).await);
-        upkeep && identity && limiter && ledger && activity && attempts
+        upkeep && sessions && identity && limiter && ledger && activity && attempts
     }
 }
 

@@ -31,13 +31,18 @@ pub trait ModelGateway: Send + Sync {
     fn id(&self) -> GatewayId;
 
     /// Its models, in our form. The whole list or an error: never a part of it.
-    fn list_models(&self) -> BoxFuture<'_, Result<Vec<CatalogModel>, GatewayError>>;
+    fn list_models(&self) -> BoxFuture<'_, Result<ModelList, GatewayError>>;
 
     /// Sends one completion upstream. Without a [`CallPermit`], which only a hold gives, there is no call.
     ///
     /// Resolves when the head of the answer is here. The body ends with an error when it breaks or stalls; dropping
     /// it closes the upstream connection.
     fn complete<'a>(&'a self, permit: &'a CallPermit, call: UpstreamCall) -> BoxFuture<'a, Result<UpstreamAnswer, GatewayError>>;
+
+    /// The error as a caller may see it: a provider that repeats our key does not give it away.
+    fn without_key(&self, error: &GatewayError) -> GatewayError {
+        error.clone()
+    }
 }
 
 /// One request to a model gateway.
@@ -97,6 +102,9 @@ impl std::fmt::Display for Phase {
         })
     }
 }
+
+/// A gateway's list, one model after the other: 20,000 of them as JSON trees take ten times the room of their text.
+pub type ModelList = Box<dyn Iterator<Item = CatalogModel> + Send>;
 
 /// A model as a gateway's adapter hands it to the catalogue.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]

@@ -2,12 +2,12 @@
 """make chaos: the promises in their long sizes, one part after the other.
 
     deploy/dev/chaos.py [PART...]      parts by their promise (P2, L3, …); the default is all
-    deploy/dev/chaos.py --table        the table of the last results, for the README
 
 Each part is a set of tests, or a suite, that run with CHAOS=long and end with the proof of the books (L9). What they promise
-they say in a line `promise P2: …`; their figures, seeds and outcomes go to bench/results/chaos.json. CHAOS_MINUTES (60)
-bounds the whole: parts for which no time is left are not run, and the results say so. CHAOS_PROFILE is cargo's profile
-(default `fast`; `dev` builds sooner, and asserts no absolute rate).
+they say in a line `promise P2: …`; their figures, seeds and outcomes go to bench/results/chaos.json and into the README, each with
+the commit that it was run on: a run of some parts leaves the others' as they are. CHAOS_MINUTES (60) bounds the whole: parts for which no time is
+left are not run, and the results say so. CHAOS_PROFILE is cargo's profile (default `fast`; `dev` builds sooner, and asserts no
+absolute rate).
 """
 
 import datetime
@@ -114,21 +114,18 @@ def commit():
     return name + ("+" if changed else "")
 
 
-def table(results):
-    """Markdown."""
-    lines = ["| promise | long run | figure | outcome |", "|---|---|---|---|"]
-    for result in results["parts"]:
-        figures = "<br>".join(figure.replace("|", "\\|") for figure in result["figures"])
-        lines.append(f"| {result['promise']} | {result['about']} | {figures} | {result['outcome']} ({result['seconds']} s) |")
-    lines.append("")
-    lines.append("{date}, commit {commit}, {cores} cores, profile {profile}: `make chaos`.".format(**results))
-    return "\n".join(lines)
+def key(result):
+    return (result["promise"], result["about"])
+
+
+def merged(before, now):
+    """The results of now in place of those that there were, in the order of PARTS."""
+    results = {**{key(it): it for it in before}, **{key(it): it for it in now}}
+    return [results[part[:2]] for part in PARTS if part[:2] in results]
 
 
 def main(arguments):
-    if arguments == ["--table"]:
-        print(table(json.loads(RESULTS.read_text())))
-        return 0
+    before = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
     unknown = set(arguments) - {promise for promise, *_ in PARTS}
     if unknown:
         sys.exit(f"chaos.py: no part {', '.join(sorted(unknown))}")
@@ -136,18 +133,11 @@ def main(arguments):
     build()
     ends_at = time.monotonic() + 60 * float(os.environ.get("CHAOS_MINUTES", "60"))
     chosen = [it for it in PARTS if not arguments or it[0] in arguments]
-    results = {
-        "date": datetime.date.today().isoformat(),
-        "commit": commit(),
-        "cores": os.cpu_count(),
-        "profile": PROFILE,
-        "parts": [part(*it, ends_at) for it in chosen],
-    }
-    # A run of some parts leaves what is known of the others as it is.
-    if not arguments:
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    print(table(results))
-    return 1 if any(result["outcome"].startswith("FAILED") for result in results["parts"]) else 0
+    about = {"date": datetime.date.today().isoformat(), "commit": commit(), "cores": os.cpu_count(), "profile": PROFILE}
+    results = [{**part(*it, ends_at), **about} for it in chosen]
+    RESULTS.write_text(json.dumps(merged(before, results), indent=1) + "\n")
+    subprocess.run([ROOT / "deploy/dev/figures.py"], check=True)
+    return 1 if any(result["outcome"].startswith("FAILED") for result in results) else 0
 
 
 if __name__ == "__main__":

@@ -55,6 +55,7 @@ main() {
     trap '"$DEV/test-postgres.sh" stop --owner $$' EXIT
     step "format" cargo fmt --all --check
     step "licences, bans and sources" licences
+    step "the README's figures" "$DEV/figures.py" --check
     step "unused dependencies" cargo machete
     step "lints" cargo clippy --workspace --all-targets --locked -- -D warnings
     # An application's documentation has its private items, so links to them resolve.

@@ -50,6 +50,10 @@ numeric_id!(
     /// A plan: `plans.id`.
     PlanId
 );
+numeric_id!(
+    /// A chat session: `chat_sessions.id`.
+    SessionId
+);
 uuid_id!(
     /// A hold: made by the caller (UUIDv7), so that a retry under the same id has one effect.
     HoldId

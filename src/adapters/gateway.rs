@@ -10,7 +10,7 @@ use memchr::memmem;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use tollgate_actors::ledger::CallPermit;
-use tollgate_actors::ports::{CatalogModel, Clock, GatewayError, ModelGateway, UpstreamAnswer, UpstreamCall};
+use tollgate_actors::ports::{Clock, GatewayError, ModelGateway, ModelList, UpstreamAnswer, UpstreamCall};
 use tollgate_domain::GatewayId;
 
 /// What is shorter is no secret, and stands in any text.
@@ -39,19 +39,6 @@ impl Gateway {
         let api = OpenAiCompatible::new(&settings.base_url, dialect.list_path, headers, client, timeouts, clock)?;
         Ok(Self { dialect, api, key: settings.api_key.clone() })
     }
-
-    /// A refusal's text goes to the caller: what a provider repeats of our key does not.
-    fn without_key(&self, error: GatewayError) -> GatewayError {
-        let key = self.key.expose_secret();
-        let repeats = |body: &[u8]| key.len() >= KEY_BYTES_MIN && memmem::find(body, key.as_bytes()).is_some();
-        match error {
-            GatewayError::Status { status, body, retry_after } if repeats(&body) => {
-                let body = String::from_utf8_lossy(&body).replace(key, "(our key)").into();
-                GatewayError::Status { status, body, retry_after }
-            }
-            other => other,
-        }
-    }
 }
 
 impl ModelGateway for Gateway {
@@ -59,18 +46,31 @@ impl ModelGateway for Gateway {
         self.dialect.id
     }
 
-    fn list_models(&self) -> BoxFuture<'_, Result<Vec<CatalogModel>, GatewayError>> {
+    fn list_models(&self) -> BoxFuture<'_, Result<ModelList, GatewayError>> {
         async {
             let body = self.api.model_list().await?;
             let dialect = self.dialect;
             // Some milliseconds of work: not on a thread that drives connections.
             let read = tokio::task::spawn_blocking(move || dialect.read(&body)).await;
-            read.unwrap_or_else(|lost| Err(GatewayError::Malformed(lost.to_string())))
+            let listed = read.unwrap_or_else(|lost| Err(GatewayError::Malformed(lost.to_string())));
+            listed.map(|listed| -> ModelList { Box::new(listed) })
         }
         .boxed()
     }
 
     fn complete<'a>(&'a self, _: &'a CallPermit, call: UpstreamCall) -> BoxFuture<'a, Result<UpstreamAnswer, GatewayError>> {
-        async { self.api.complete(call).await.map_err(|error| self.without_key(error)) }.boxed()
+        self.api.complete(call).boxed()
+    }
+
+    fn without_key(&self, error: &GatewayError) -> GatewayError {
+        let key = self.key.expose_secret();
+        let repeats = |body: &[u8]| key.len() >= KEY_BYTES_MIN && memmem::find(body, key.as_bytes()).is_some();
+        match error {
+            GatewayError::Status { status, body, retry_after } if repeats(body) => {
+                let body = String::from_utf8_lossy(body).replace(key, "(our key)").into();
+                GatewayError::Status { status: *status, body, retry_after: *retry_after }
+            }
+            other => other.clone(),
+        }
     }
 }

@@ -204,6 +204,8 @@ async fn create_key(
         max_requests: None,
         ip_allowlist: Vec::new(),
         domain_referrers: Vec::new(),
+        models: Vec::new(),
+        budget: None,
     };
     let created = identity.create_key(create).await?;
     say(format_args!("Key {} of user {user}, shown this once:", created.row.id));

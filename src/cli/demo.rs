@@ -127,6 +127,8 @@ async fn further_key(identity: &Identity, store: &tollgate_store::Store) -> anyh
         max_requests: None,
         ip_allowlist: Vec::new(),
         domain_referrers: Vec::new(),
+        models: Vec::new(),
+        budget: None,
     };
     Ok(identity.create_key(create).await?.api_key)
 }

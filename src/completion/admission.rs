@@ -2,6 +2,7 @@
 
 use super::claim::Claim;
 use super::estimate::{self, Quote};
+use super::history::SessionTurn;
 use super::job::Job;
 use super::limits;
 use super::request::ChatRequest;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tollgate_actors::identity::Caller;
 use tollgate_actors::ledger::{HoldRequest, LedgerError, Ticket};
-use tollgate_domain::{GenerationId, HoldId};
+use tollgate_domain::{AccountId, GenerationId, HoldId};
 use uuid::Uuid;
 
 const RETRY_SOON: Duration = Duration::from_secs(1);
@@ -32,7 +33,8 @@ pub struct Order {
 /// What a call may say in its query. Who calls is told by the key, never by this.
 #[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
 pub struct CallQuery {
-    /// The chat session that the call belongs to.
+    /// The chat session that the call belongs to: what was said in it stands before the request's messages, and the last user
+    /// message and the answer are added to it. A session that is unknown or another user's is ignored.
     pub session_id: Option<i64>,
     /// Taken because clients send it; who calls is told by the key.
     #[param(max_length = 255)]
@@ -67,7 +69,7 @@ pub(super) fn read(services: &Services, order: Order) -> Result<ReadOrder, ApiEr
 fn check_allowed(caller: &Caller, request: &ChatRequest) -> Result<(), ApiError> {
     let Some(allowed) = &caller.models else { return Ok(()) };
     let mut asked = std::iter::once(&request.model).chain(&request.models);
-    match asked.find(|model| !allowed.contains(model)) {
+    match asked.find(|model| !is_listed(allowed, model)) {
         None => Ok(()),
         Some(model) => {
             Err(ApiError::forbidden(format!("The model '{model}' is not allowed for this API key")).with_param("model"))
@@ -75,34 +77,42 @@ fn check_allowed(caller: &Caller, request: &ChatRequest) -> Result<(), ApiError>
     }
 }
 
+/// An entry is a model's id as it is asked for, or the beginning of several, with a `*` behind.
+fn is_listed(allowed: &[String], model: &str) -> bool {
+    allowed.iter().any(|entry| entry.strip_suffix('*').map_or(model == entry, |beginning| model.starts_with(beginning)))
+}
+
 /// Takes everything that the call needs: what can be refused in memory first, the hold last. What was taken is given back
 /// when a later part refuses.
 ///
 /// # Errors
-/// 429 when a limit is reached or the key's requests are used up, 402 and 403 as money and trial say, 503 when a part is
+/// 429 when a limit is reached or the key's requests are used up, 402 and 403 as money, budget and trial say, 503 when a part is
 /// overloaded.
 pub(super) async fn admit(
     services: &web::Data<Services>,
     gateways: &Gateways,
     read: ReadOrder,
     claim: Option<Claim>,
-) -> Result<(Job, Ticket), ApiError> {
+    session: Option<Box<SessionTurn>>,
+) -> Result<(Box<Job>, Ticket), ApiError> {
     let ReadOrder { caller, query, request, offers, hold, started, .. } = read;
     let actors = &services.actors;
     let place = actors.activity.reserve().map_err(|error| ApiError::unavailable(RETRY_SOON).with_cause(&error))?;
     let permit = limits::admit(services, &caller, estimate::rate_tokens(&request)).await?;
     let slot = actors.identity.take_request(&caller).await?;
+    let budget = budget_account(services, &caller).await?;
     let quote = Quote::of(&request, &offers);
     let ticket = actors.ledger.hold(HoldRequest {
         id: hold,
         accounts: caller.accounts,
         key: caller.key,
+        budget,
         amount: quote.amount,
         least: quote.least,
         lifetime: services.settings.money.hold_lifetime,
     });
     let ticket = ticket.map_err(of_ledger)?;
-    let job = Job {
+    let job = Box::new(Job {
         services: services.clone(),
         gateways: gateways.clone(),
         caller,
@@ -118,8 +128,15 @@ pub(super) async fn admit(
         slot: Some(slot),
         place: Some(place),
         claim,
-    };
+        session,
+    });
     Ok((job, ticket))
+}
+
+/// The sub-account of the key's budget; nothing is asked for a key without one, nor again in the same period.
+async fn budget_account(services: &Services, caller: &Caller) -> Result<Option<AccountId>, ApiError> {
+    let Some(budget) = &caller.budget else { return Ok(None) };
+    services.actors.ledger.budget_account(caller.key, budget, services.clock.now()).await.map_err(of_ledger)
 }
 
 /// What a caller is told when the ledger refuses.
@@ -128,7 +145,30 @@ pub(super) fn of_ledger(error: LedgerError) -> ApiError {
         LedgerError::Insufficient { needed, available } => {
             ApiError::payment_required(format!("Insufficient credits. Required: ${needed}, Available: ${available}"))
         }
+        LedgerError::OverBudget { needed, available } => {
+            let text = format!("The budget of this API key is used up. Required: ${needed}, Available: ${available}");
+            ApiError::payment_required(text).with_code("key_budget_exceeded")
+        }
         LedgerError::Overloaded | LedgerError::Unavailable => ApiError::unavailable(RETRY_SOON).with_cause(&error),
         LedgerError::Conflict(_) | LedgerError::Unknown(_) => ApiError::internal(&error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_listed;
+
+    #[test]
+    fn a_model_is_listed_by_its_id_or_by_its_beginning() {
+        let list = ["openai/gpt-4o", "anthropic/*"].map(str::to_owned);
+        for listed in ["openai/gpt-4o", "anthropic/claude-3.5-haiku", "anthropic/"] {
+            assert!(is_listed(&list, listed), "{listed}");
+        }
+        for other in
+            ["openai/gpt-4o-mini", "openai/gpt-4o:free", "OpenAI/gpt-4o", "gpt-4o", "anthropic", "x/anthropic/y", "*", ""]
+        {
+            assert!(!is_listed(&list, other), "{other}");
+        }
+        assert!(is_listed(&["*".to_owned()], "openai/gpt-4o") && !is_listed(&[], "openai/gpt-4o"));
     }
 }

@@ -18,6 +18,11 @@ const COMPLETION_TOKENS_USUAL: i64 = 256;
 /// Bytes for one token where nobody counted (decision 7).
 const BYTES_PER_TOKEN_USUAL: usize = 4;
 
+/// A model whose context nobody knows has at least this one.
+const CONTEXT_UNKNOWN: i64 = 8_192;
+/// Room that a chat session's history leaves for an answer that the request does not bound.
+const ANSWER_TOKENS: i64 = 2_048;
+
 /// The tokens that a request is admitted with: likely ones, not the worst case, as limits are corrected by the real ones.
 #[must_use]
 pub fn rate_tokens(request: &ChatRequest) -> i64 {
@@ -70,6 +75,19 @@ impl Quote {
         let tokens = offers.iter().map(affordable).min()?.max(self.completion_tokens.min(COMPLETION_TOKENS_LEAST));
         (tokens < self.completion_tokens).then_some(tokens)
     }
+}
+
+/// Bytes of JSON that may stand before the request's messages, so that with them and the answer it still fits every offer's
+/// context, however badly it is tokenised.
+#[must_use]
+pub fn history_room_bytes(request: &ChatRequest, offers: &[Offer]) -> usize {
+    let room = |offer: &Offer| {
+        let context = if offer.context_length > 0 { offer.context_length } else { CONTEXT_UNKNOWN };
+        let answer = request.max_tokens.unwrap_or(ANSWER_TOKENS).min(context / 2);
+        context.saturating_sub(prompt_tokens(request, offer)).saturating_sub(answer)
+    };
+    let tokens = offers.iter().map(room).min().unwrap_or(0);
+    usize::try_from(tokens).unwrap_or(0).saturating_mul(BYTES_PER_TOKEN)
 }
 
 /// Never more than the model's context: usage above it is absurd (decision 6).

@@ -5,8 +5,10 @@ use super::attempt::{Answered, Attempts};
 use super::bill::Bill;
 use super::claim::Claim;
 use super::estimate::Quote;
+use super::history::SessionTurn;
 use super::note;
 use super::portkey;
+use super::refusal;
 use super::request::ChatRequest;
 use super::route::Offer;
 use super::settle::{self, Basis, Charge, Received};
@@ -15,17 +17,21 @@ use crate::http::error::ApiError;
 use crate::startup::Services;
 use actix_web::web;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::{Either, select};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tollgate_actors::activity::ActivityPlace;
 use tollgate_actors::identity::{Caller, RequestSlot};
 use tollgate_actors::ledger::{CallPermit, CallRecord, ConfirmedTicket, LedgerError, Ticket};
 use tollgate_actors::limiter::Permit;
-use tollgate_actors::ports::UpstreamCall;
-use tollgate_domain::{GatewayId, GenerationId, HoldId};
+use tollgate_actors::ports::{GatewayError, UpstreamCall};
+use tollgate_domain::{Budget, GatewayId, GenerationId, HoldId, Nanos};
+
+/// A chat session's messages are written beside the settle. The answer waits so long at most for them, so that who has it finds
+/// them in the session.
+const SESSION_SAVE_WAIT: Duration = Duration::from_millis(200);
 
 /// What the call's task owns.
 pub(super) struct Job {
@@ -45,6 +51,8 @@ pub(super) struct Job {
     pub slot: Option<RequestSlot>,
     pub place: Option<ActivityPlace>,
     pub claim: Option<Claim>,
+    /// Of a call that belongs to a chat session; dropped, it leaves nothing there.
+    pub session: Option<Box<SessionTurn>>,
 }
 
 /// A provider that has begun to answer, under a hold that is durable.
@@ -101,15 +109,41 @@ impl Job {
 
     /// Why there is no hold. What is needed is the least that would have done.
     fn refused(&self, error: LedgerError) -> ApiError {
-        of_ledger(match error {
-            LedgerError::Insufficient { available, .. } => LedgerError::Insufficient { needed: self.quote.least, available },
-            other => other,
-        })
+        let needed = self.quote.least;
+        match error {
+            LedgerError::Insufficient { available, .. } => of_ledger(LedgerError::Insufficient { needed, available }),
+            LedgerError::OverBudget { available, .. } => {
+                let refusal = of_ledger(LedgerError::OverBudget { needed, available });
+                match &self.caller.budget {
+                    Some(budget) => refusal.with_message(self.over_budget(budget, available)),
+                    None => refusal,
+                }
+            }
+            other => of_ledger(other),
+        }
+    }
+
+    /// Names the budget, and says when there is more.
+    fn over_budget(&self, budget: &Budget, available: Nanos) -> String {
+        let (name, period, limit, needed) = (&self.caller.key_name, budget.period.as_str(), budget.limit, self.quote.least);
+        let mut text = format!(
+            "The {period} budget of the API key '{name}', ${limit}, is used up. Required: ${needed}, Available: ${available}"
+        );
+        if let Some(end) = budget.window(self.at).ends_at {
+            text.push_str(&format!(". It is full again at {}", end.to_rfc3339_opts(SecondsFormat::Secs, true)));
+        }
+        text
     }
 
     /// Whose key pays the gateway: with a virtual key of Portkey's it is the caller's.
     pub const fn is_our_key(&self, gateway: GatewayId) -> bool {
         !matches!(gateway, GatewayId::Portkey) || self.request.portkey_virtual_key.is_none()
+    }
+
+    /// What the client is told of a gateway's failure.
+    pub fn refusal(&self, gateway: GatewayId, error: &GatewayError) -> ApiError {
+        let error = self.gateways.get(gateway).map_or_else(|| error.clone(), |gateway| gateway.without_key(error));
+        refusal::of_gateway(gateway, &error)
     }
 
     pub fn upstream_call(&self, offer: &Offer, body: Bytes) -> UpstreamCall {
@@ -142,8 +176,13 @@ impl Job {
             return Ok(Bill { charge: None, balance_after: balance, latency });
         };
         let receipt = ticket.settle(self.record(&basis.offer, received, &charge));
+        let saving =
+            self.session.take().map(|session| session.save(self.hold, basis.offer.name(&self.request), charge.usage.total()));
         self.keep_count(&charge);
         let settled = receipt.await.map_err(of_ledger)?;
+        if let Some(saving) = saving {
+            saving.wait(SESSION_SAVE_WAIT).await;
+        }
         if let Some(place) = self.place.take() {
             place.record(note::activity(self, &basis.offer, received, &charge, latency));
         }

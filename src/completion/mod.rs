@@ -1,7 +1,7 @@
 //! The way of a chat completion, from its bytes to its last byte: read, route, hold, call, pass on, settle, record.
 //!
 //! ```text
-//! door ── Order ──▶ admission: read ▶ route ▶ quote ▶ claim ▶ hold ──▶ Job + Ticket
+//! door ── Order ──▶ admission: read ▶ route ▶ claim ▶ history ▶ quote ▶ hold ──▶ Job + Ticket
 //!                                                                    │ a task of its own: a handler that is dropped
 //!   handler ◀── answer, or head and body ◀── plain / stream ◀────────┘ loses nothing
 //!                                            open (attempts) ▶ read or relay ▶ close (settle, record)
@@ -18,6 +18,7 @@ mod estimate;
 mod facts;
 #[cfg(test)]
 mod fuzz;
+mod history;
 mod job;
 mod limits;
 mod note;
@@ -31,6 +32,7 @@ mod route;
 mod settle;
 mod sse;
 mod stream;
+mod text;
 
 pub use admission::{CallQuery, Order};
 pub use outlet::Outflow;
@@ -42,7 +44,7 @@ use actix_web::web;
 use bytes::Bytes;
 use claim::Claiming;
 use tokio::sync::oneshot;
-use tollgate_domain::GenerationId;
+use tollgate_domain::{GenerationId, SessionId};
 
 /// What the client gets.
 pub enum Answer {
@@ -75,12 +77,17 @@ pub struct StreamHead {
 /// # Errors
 /// What the client is told when there is no answer.
 pub async fn complete(services: &web::Data<Services>, gateways: &Gateways, order: Order) -> Result<Answer, ApiError> {
-    let read = admission::read(services, order)?;
+    let mut read = admission::read(services, order)?;
     let claim = match claim::claim(services, &read).await? {
         Claiming::Ours(claim) => claim,
         Claiming::Answered(answer) => return Ok(Answer::Replayed(answer)),
     };
-    let (job, ticket) = admission::admit(services, gateways, read, claim).await?;
+    let session = match read.query.session_id {
+        // Boxed: calls without a session carry nothing of it.
+        Some(session) => Box::pin(history::join(services, SessionId(session), &mut read)).await?,
+        None => None,
+    };
+    let (job, ticket) = admission::admit(services, gateways, read, claim, session).await?;
     if job.request.stream {
         let (head, started) = oneshot::channel();
         services.tasks.spawn(stream::run(job, ticket, head));

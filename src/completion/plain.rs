@@ -20,7 +20,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 ///
 /// # Errors
 /// What the client is told instead.
-pub(super) async fn run(mut job: Job, ticket: Ticket) -> Result<PlainAnswer, ApiError> {
+pub(super) async fn run(mut job: Box<Job>, ticket: Ticket) -> Result<PlainAnswer, ApiError> {
     let mut attempts = Attempts::new(&job);
     let Opened { ticket, mut answered, limit } = job.open(ticket, &mut attempts).await?;
     let (offer, body, received) = loop {
@@ -32,6 +32,9 @@ pub(super) async fn run(mut job: Job, ticket: Ticket) -> Result<PlainAnswer, Api
             Err(error) => answered = attempts.after(answered, &error, &ticket.permit(), limit).await?,
         }
     };
+    if let Some(session) = &mut job.session {
+        session.said.note(&body);
+    }
     let bill = job.close(ticket, offer, &received).await?;
     let answer = PlainAnswer {
         body: with_member(&body, "gateway_usage", &bill.gateway_usage(&job)),

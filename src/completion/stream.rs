@@ -5,7 +5,6 @@ use super::attempt::{Answered, Attempts};
 use super::job::{Job, Opened};
 use super::outlet::{self, Gone, HeadSender, Outlet};
 use super::plain::collect;
-use super::refusal;
 use super::relay::{Closing, Progress, Relay};
 use super::route::Offer;
 use super::settle::Ending;
@@ -25,7 +24,7 @@ type Pieces = BoxStream<'static, Result<Bytes, GatewayError>>;
 const AFTER_DONE: Duration = Duration::from_millis(200);
 
 /// Makes the call and passes its answer on. Every way out closes the hold.
-pub(super) async fn run(job: Job, ticket: Ticket, mut head: HeadSender<StreamHead>) {
+pub(super) async fn run(job: Box<Job>, ticket: Ticket, mut head: HeadSender<StreamHead>) {
     let mut attempts = Attempts::new(&job);
     let opened = tokio::select! {
         opened = job.open(ticket, &mut attempts) => opened,
@@ -43,12 +42,15 @@ pub(super) async fn run(job: Job, ticket: Ticket, mut head: HeadSender<StreamHea
     });
     let (mut relay, outcome, offer) = loop {
         let mut relay = Relay::new(job.request.include_usage, job.request.choices);
+        if job.session.is_some() {
+            relay.keep_text();
+        }
         let outcome = match pass_on(&mut answered, &mut relay, &mut outlet).await {
             Passed::Whole => Outcome::Whole,
             Passed::Gone => Outcome::Gone,
             Passed::Broken(error) => {
                 answered.broke();
-                Outcome::Failed(refusal::of_gateway(answered.offer().gateway, &error))
+                Outcome::Failed(job.refusal(answered.offer().gateway, &error))
             }
             // Nothing has been told yet: somebody else may do better.
             Passed::Nothing(error) => {
@@ -81,7 +83,7 @@ async fn while_here<T>(waiting: impl Future<Output = T>, outlet: &mut Outlet<Str
 
 /// Settles what has come of the answer, then lets the client see how it ended.
 async fn close(
-    mut job: Job,
+    mut job: Box<Job>,
     ticket: ConfirmedTicket,
     offer: Offer,
     relay: &mut Relay,
@@ -89,6 +91,9 @@ async fn close(
     outlet: Outlet<StreamHead>,
 ) {
     relay.received_mut().ending = outcome.ending();
+    if let (Some(session), Some(text)) = (&mut job.session, relay.take_text()) {
+        session.said = text;
+    }
     let bill = job.close(ticket, offer, relay.received()).await;
     if let (Ok(bill), Some(claim)) = (&bill, job.claim.take())
         && bill.charge.is_some()

@@ -1,7 +1,8 @@
 //! A client's connection, and how long it may keep us waiting.
 //!
-//! actix has a deadline for the first head of a connection, and one for an idle connection. A later head that stalls, or a body
-//! that nobody reads and that drips, has none: it would hold its connection for ever. So the socket watches itself.
+//! actix has a deadline for the first head of a connection. A later head that stalls, or a body that nobody reads and that drips,
+//! has none: it would hold its connection for ever. Its deadline for an idle connection fires on one whose next request has
+//! arrived, when the worker is late. So the socket watches itself.
 
 use actix_web::dev::{Extensions, ServiceRequest};
 use std::cell::Cell;
@@ -22,7 +23,7 @@ mod tests;
 pub struct Patience {
     /// From the first byte that belongs to no request yet to the whole head.
     pub head: Duration,
-    /// From an answer to the next byte. Longer than actix's keep-alive: this is for connections that it has lost sight of.
+    /// From an answer to the next byte.
     pub idle: Duration,
 }
 

@@ -1,5 +1,6 @@
 //! `GET /v1/key`: the key that asks, in OpenRouter's shape.
 
+use super::api_keys::BudgetUse;
 use super::error::ApiError;
 use super::principal::scopes::Usage;
 use super::principal::{May, Read};
@@ -23,12 +24,14 @@ pub struct KeyData {
     /// Masked.
     label: String,
     name: String,
-    /// A key has no budget of its own: `null`.
+    /// The key's own budget; `null`: it has none.
     #[schema(value_type = Option<f64>)]
     limit: Option<Nanos>,
+    /// Not below 0. Calls under way are not in it.
     #[schema(value_type = Option<f64>)]
     limit_remaining: Option<Nanos>,
-    limit_reset: Option<String>,
+    /// `daily`, `weekly` or `monthly`; `null` when the budget is never full again.
+    limit_reset: Option<&'static str>,
     include_byok_in_limit: bool,
     /// What its calls cost, all of them. A call is in it within a second.
     #[schema(value_type = f64)]
@@ -84,14 +87,18 @@ pub async fn current_key(services: web::Data<Services>, caller: May<Read, Usage>
     let totals = activity::key_sums(&services.store, caller.user).await?;
     let sums = activity::sums(&services.store, caller.user, Some(caller.key), week.min(month), today).await?;
     let usage = totals.iter().find(|sum| sum.api_key_id == caller.key.0).map_or(0, |sum| sum.cost);
+    let budget = match &caller.budget {
+        Some(budget) => Some(BudgetUse::of(&services, caller.key, budget).await?),
+        None => None,
+    };
     let since = |first: NaiveDate| Nanos(sums.since(first).cost);
     Ok(web::Json(KeyResponse {
         data: KeyData {
             label: caller.masked_key.clone(),
             name: caller.key_name.clone(),
-            limit: None,
-            limit_remaining: None,
-            limit_reset: None,
+            limit: budget.map(|budget| budget.limit_usd),
+            limit_remaining: budget.map(|budget| budget.limit_usd.saturating_sub(budget.spent_usd).max(Nanos::ZERO)),
+            limit_reset: budget.filter(|budget| budget.resets_at.is_some()).map(|budget| budget.period),
             include_byok_in_limit: false,
             usage: Nanos(usage),
             usage_daily: since(today),

@@ -6,7 +6,8 @@ use super::principal::ClientAddress;
 use crate::startup::Services;
 use actix_web::HttpMessage;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
+use futures_util::FutureExt;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,13 +58,22 @@ pub async fn mark<B>(services: &Services, response: &mut ServiceResponse<B>, add
         }
         return;
     };
-    let Some(usage) = services.actors.limiter.usage(&caller).await else { return };
+    let counting = services.actors.limiter.usage(&caller);
+    // actix drops an answer that is not ready in the poll in which it finds a chunk broken: such an answer says what is known.
+    // Mutant: with `counting.await` in both cases a connection whose key is new ends without an answer.
+    let usage = if closes(response.headers()) { counting.now_or_never().flatten() } else { counting.await };
+    let Some(usage) = usage else { return };
     let is_openai = Envelope::of(response.request().path()) == Envelope::OpenAi;
     let headers = response.headers_mut();
     show(headers, &usage.requests, tier(&caller.plan.name));
     if is_openai {
         show_openai(services, headers, &usage);
     }
+}
+
+/// The connection ends with this answer.
+fn closes(headers: &HeaderMap) -> bool {
+    headers.get(CONNECTION).is_some_and(|value| value == "close")
 }
 
 fn show(headers: &mut HeaderMap, left: &Left, tier: HeaderValue) {

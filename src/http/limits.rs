@@ -89,9 +89,10 @@ fn too_large(bytes_max: usize) -> ApiError {
     ApiError::of_status(StatusCode::PAYLOAD_TOO_LARGE).with_message(format!("The request body is larger than {bytes_max} bytes"))
 }
 
-/// The client stopped in the middle, or its framing is wrong: its own doing in every case.
+/// The client stopped in the middle, or its framing is wrong: its own doing in every case. Where the next request begins can't
+/// be known.
 fn broken(error: PayloadError) -> ApiError {
-    ApiError::bad_request("The request body did not arrive in full").with_cause(&error)
+    ApiError::bad_request("The request body did not arrive in full").with_cause(&error).with_header("connection", "close")
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod admin;
 pub mod api_keys;
 pub mod balance;
 pub mod chat_completions;
+pub mod chat_sessions;
 mod connection;
 pub mod cors;
 pub mod credits;

@@ -1,7 +1,8 @@
 //! All routes. Each carries its description: what is listed here is in `/openapi.json`.
 
 use super::{
-    account, activity, admin, api_keys, balance, chat_completions, credits, docs, environment_usage, generation, health, key,
+    account, activity, admin, api_keys, balance, chat_completions, chat_sessions, credits, docs, environment_usage, generation,
+    health, key,
 };
 use super::{metrics, models, monitor, openapi, plans, profile, rate_limits, register, root, transactions, trial, user_plan};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -10,6 +11,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 pub fn all(config: &mut ServiceConfig<'_>) {
     config.service(chat_completions::chat_completions);
     house(config);
+    sessions(config);
     users(config);
     usage(config);
     limits(config);
@@ -27,6 +29,19 @@ fn house(config: &mut ServiceConfig<'_>) {
         .service(openapi::openapi_json)
         .service(docs::docs)
         .service(docs::docs_file);
+}
+
+/// What was said.
+fn sessions(config: &mut ServiceConfig<'_>) {
+    config
+        .service(chat_sessions::create_session)
+        .service(chat_sessions::list_sessions)
+        .service(chat_sessions::one_session)
+        .service(chat_sessions::update_session)
+        .service(chat_sessions::delete_session)
+        .service(chat_sessions::add_message)
+        .service(chat_sessions::search_sessions)
+        .service(chat_sessions::session_stats);
 }
 
 /// What can be called.
@@ -51,6 +66,7 @@ fn users(config: &mut ServiceConfig<'_>) {
         .service(register::register)
         .service(api_keys::create_api_key)
         .service(api_keys::list_api_keys)
+        .service(api_keys::update_api_key)
         .service(api_keys::delete_api_key)
         .service(api_keys::api_keys_audit_logs)
         .service(profile::user_profile)

@@ -11,7 +11,7 @@ use crate::adapters::Gateways;
 use crate::config::TimeoutSettings;
 use crate::startup::Services;
 use actix_http::error::DispatchError;
-use actix_http::{HttpService, Protocol};
+use actix_http::{HttpService, KeepAlive, Protocol};
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Server, ServiceFactory, ServiceRequest, ServiceResponse};
@@ -91,7 +91,7 @@ pub fn serve(listener: TcpListener, services: &web::Data<Services>) -> anyhow::R
             })
             .client_request_timeout(timeouts.head)
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-            .keep_alive(timeouts.keep_alive)
+            .keep_alive(keep_alive(&timeouts))
             .on_connect_ext(Watched::introduce)
             .finish(map_config(app, |()| AppConfig::default()));
         let patience = patience(&timeouts);
@@ -106,7 +106,13 @@ pub fn serve(listener: TcpListener, services: &web::Data<Services>) -> anyhow::R
 
 fn patience(timeouts: &TimeoutSettings) -> Patience {
     let head = if timeouts.head.is_zero() { FOREVER } else { timeouts.head };
-    Patience { head, idle: timeouts.keep_alive + head }
+    Patience { head, idle: timeouts.keep_alive }
+}
+
+/// How long is the socket's to say: actix would end a connection whose next request has arrived but was not read yet, and make a
+/// timer for each answer.
+const fn keep_alive(timeouts: &TimeoutSettings) -> KeepAlive {
+    if timeouts.keep_alive.is_zero() { KeepAlive::Disabled } else { KeepAlive::Os }
 }
 
 /// One worker's app: its own upstream clients, its own counters.

@@ -1,5 +1,10 @@
 //! The API keys: the table `api_keys`. A key itself is never here, only its HMAC.
 
+mod change;
+
+pub use change::{BudgetChange, ChangeKeyError, KeyChange, NewSecret, change, rotate_all};
+
+use crate::ledger::BudgetRow;
 use crate::plans::{PlanRow, UserPlanRow};
 use crate::rate_limits::RateLimits;
 use crate::schema::{api_keys, plans, rate_limit_configs, user_plans, users};
@@ -10,7 +15,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Timestamptz};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use serde_json::{Value, json};
-use tollgate_domain::{KeyId, UserId};
+use tollgate_domain::{Budget, KeyId, UserId};
 
 /// A key's row, without its hash.
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -35,6 +40,21 @@ pub struct KeyRow {
     pub last_used_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    pub rotated_at: Option<DateTime<Utc>>,
+    #[diesel(embed)]
+    pub previous: PreviousSecret,
+    #[diesel(embed)]
+    pub budget: BudgetRow,
+}
+
+/// The secret that a key had before its last rotation, its fields all there or all absent.
+#[derive(Clone, Debug, Default, Queryable, Selectable)]
+#[diesel(table_name = api_keys)]
+pub struct PreviousSecret {
+    pub previous_masked: Option<String>,
+    pub previous_last4: Option<String>,
+    /// From then on it is refused.
+    pub previous_expires_at: Option<DateTime<Utc>>,
 }
 
 /// A key to be made.
@@ -51,10 +71,12 @@ pub struct NewKey<'a> {
     pub scope_permissions: Value,
     pub ip_allowlist: &'a [String],
     pub domain_referrers: &'a [String],
+    pub model_allowlist: &'a [String],
     /// For the audit row; `expiration_date` is what counts.
     pub expiration_days: Option<i64>,
     pub expiration_date: Option<DateTime<Utc>>,
     pub max_requests: Option<i64>,
+    pub budget: Option<Budget>,
 }
 
 impl NewKey<'_> {
@@ -65,6 +87,11 @@ impl NewKey<'_> {
             "scope_permissions": self.scope_permissions,
             "expiration_days": self.expiration_days,
             "max_requests": self.max_requests,
+            "ip_allowlist": self.ip_allowlist,
+            "domain_referrers": self.domain_referrers,
+            "allowed_models": self.model_allowlist,
+            "budget_usd": self.budget.map(|budget| budget.limit),
+            "budget_period": self.budget.map(|budget| budget.period.as_str()),
             "is_primary": self.is_primary,
         })
     }
@@ -74,6 +101,8 @@ impl NewKey<'_> {
 #[derive(Clone, Debug)]
 pub struct CallerRow {
     pub key: KeyRow,
+    /// The caller has the secret before the last rotation.
+    pub has_previous_secret: bool,
     pub user: UserRow,
     /// `None`: the defaults.
     pub limits: Option<RateLimits>,
@@ -144,8 +173,12 @@ pub(crate) async fn insert(
             api_keys::scope_permissions.eq(&new.scope_permissions),
             api_keys::ip_allowlist.eq(new.ip_allowlist),
             api_keys::domain_referrers.eq(new.domain_referrers),
+            api_keys::model_allowlist.eq(new.model_allowlist),
             api_keys::expiration_date.eq(new.expiration_date),
             api_keys::max_requests.eq(new.max_requests),
+            api_keys::budget_nanos.eq(new.budget.map(|budget| budget.limit.0)),
+            api_keys::budget_period.eq(new.budget.map(|budget| budget.period.as_str())),
+            api_keys::budget_since.eq(new.budget.map(|budget| budget.since)),
             api_keys::created_at.eq(now),
             api_keys::updated_at.eq(now),
         ))
@@ -188,21 +221,26 @@ pub async fn delete(store: &Store, user: UserId, key: KeyId, now: DateTime<Utc>)
         .await
 }
 
-/// The caller whose key has one of these hashes: one per pepper version.
+/// A key, whether its current secret was presented, its user, limits and plan.
+type JoinedCaller = (KeyRow, bool, UserRow, Option<RateLimits>, Option<UserPlanRow>, Option<PlanRow>);
+
+/// The caller whose key, or its secret before the last rotation, has one of these hashes: one per pepper version.
 ///
 /// # Errors
 /// As for every statement.
 pub async fn find_caller(store: &Store, hashes: &[&[u8]]) -> Result<Option<CallerRow>, StoreError> {
     let mut connection = store.get().await?;
+    let is_current = || api_keys::key_hash.eq_any(hashes);
     let on_plan = user_plans::user_id.eq(users::id).and(user_plans::is_active);
-    let row = api_keys::table
+    let row: Option<JoinedCaller> = api_keys::table
         .inner_join(users::table)
         .left_join(rate_limit_configs::table)
         .left_join(user_plans::table.on(on_plan))
         .left_join(plans::table.on(plans::id.eq(user_plans::plan_id)))
-        .filter(api_keys::key_hash.eq_any(hashes))
+        .filter(is_current().or(api_keys::previous_key_hash.assume_not_null().eq_any(hashes)))
         .select((
             KeyRow::as_select(),
+            is_current(),
             UserRow::as_select(),
             Option::<RateLimits>::as_select(),
             Option::<UserPlanRow>::as_select(),
@@ -211,10 +249,10 @@ pub async fn find_caller(store: &Store, hashes: &[&[u8]]) -> Result<Option<Calle
         .first(&mut connection)
         .await
         .optional()?;
-    let Some((key, user, limits, user_plan, plan)) = row else { return Ok(None) };
+    let Some((key, is_current, user, limits, user_plan, plan)) = row else { return Ok(None) };
     // A user who was deleted between the two statements has no key either.
     let Some(accounts) = dollar_accounts(&mut connection, UserId(key.user_id)).await? else { return Ok(None) };
-    Ok(Some(CallerRow { key, user, limits, plan: user_plan.zip(plan), accounts }))
+    Ok(Some(CallerRow { key, has_previous_secret: !is_current, user, limits, plan: user_plan.zip(plan), accounts }))
 }
 
 /// Takes one request of a key's cap. `Some(requests used, with this one)`, or `None` when the cap is reached or the

@@ -71,12 +71,15 @@ pub async fn of_generation(store: &Store, user: UserId, generation: HoldId) -> R
     Ok(rows.load(&mut connection).await?)
 }
 
-/// Forgets what was before that time. Answers how many rows.
+/// Forgets up to `limit` rows of before that time. Answers how many.
 ///
 /// # Errors
 /// As all of the store.
-pub async fn forget(store: &Store, before: DateTime<Utc>) -> Result<usize, StoreError> {
+pub async fn forget(store: &Store, before: DateTime<Utc>, limit: i64) -> Result<usize, StoreError> {
     let mut connection = store.get().await?;
-    let old = diesel::delete(dsl::failed_attempts.filter(dsl::created_at.lt(before)));
-    Ok(old.execute(&mut connection).await?)
+    let delete = sql_query(
+        "DELETE FROM failed_attempts WHERE ctid = ANY (ARRAY(
+             SELECT ctid FROM failed_attempts WHERE created_at < $1 ORDER BY created_at LIMIT $2))",
+    );
+    Ok(delete.bind::<Timestamptz, _>(before).bind::<BigInt, _>(limit).execute(&mut connection).await?)
 }

@@ -9,6 +9,7 @@ pub mod administration;
 pub mod api_keys;
 pub mod audit;
 pub mod catalog;
+pub mod chat_sessions;
 pub mod error;
 pub mod failed_attempts;
 pub mod generations;

@@ -98,6 +98,15 @@ diesel::table! {
         last_used_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        previous_key_hash -> Nullable<Bytea>,
+        #[max_length = 20]
+        previous_masked -> Nullable<Varchar>,
+        previous_last4 -> Nullable<Bpchar>,
+        previous_expires_at -> Nullable<Timestamptz>,
+        rotated_at -> Nullable<Timestamptz>,
+        budget_nanos -> Nullable<Int8>,
+        budget_period -> Nullable<Text>,
+        budget_since -> Nullable<Timestamptz>,
     }
 }
 
@@ -115,6 +124,55 @@ diesel::table! {
         gateway -> Text,
         fetched_at -> Timestamptz,
         models -> Jsonb,
+    }
+}
+
+diesel::table! {
+    chat_messages (id) {
+        id -> Int8,
+        session_id -> Int8,
+        #[max_length = 20]
+        role -> Varchar,
+        content -> Text,
+        #[max_length = 100]
+        model -> Nullable<Varchar>,
+        tokens -> Int8,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    chat_search (session_id, message_id) {
+        session_id -> Int8,
+        message_id -> Int8,
+        words -> crate::chat_sessions::Tsvector,
+    }
+}
+
+diesel::table! {
+    chat_sessions (id) {
+        id -> Int8,
+        user_id -> Int8,
+        #[max_length = 255]
+        title -> Varchar,
+        #[max_length = 100]
+        model -> Varchar,
+        is_active -> Bool,
+        message_count -> Int8,
+        token_count -> Int8,
+        last_message_at -> Nullable<Timestamptz>,
+        last_turn -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    chat_totals (user_id) {
+        user_id -> Int8,
+        sessions -> Int8,
+        messages -> Int8,
+        tokens -> Int8,
     }
 }
 
@@ -178,6 +236,15 @@ diesel::table! {
         name -> Text,
         started_at -> Timestamptz,
         heartbeat_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    key_budgets (api_key_id, starts_at) {
+        api_key_id -> Int8,
+        starts_at -> Timestamptz,
+        account_id -> Int8,
+        limit_nanos -> Int8,
     }
 }
 
@@ -392,6 +459,10 @@ diesel::table! {
 }
 
 diesel::joinable!(api_keys -> users (user_id));
+diesel::joinable!(chat_messages -> chat_sessions (session_id));
+diesel::joinable!(chat_search -> chat_sessions (session_id));
+diesel::joinable!(chat_sessions -> users (user_id));
+diesel::joinable!(chat_totals -> users (user_id));
 diesel::joinable!(rate_limit_configs -> api_keys (api_key_id));
 diesel::joinable!(user_plans -> users (user_id));
 diesel::joinable!(user_plans -> plans (plan_id));
@@ -406,11 +477,16 @@ diesel::allow_tables_to_appear_in_same_query!(
     api_keys,
     audit_links,
     catalog_snapshots,
+    chat_messages,
+    chat_search,
+    chat_sessions,
+    chat_totals,
     failed_attempts,
     holds,
     idempotency_keys,
     identity_changes,
     instances,
+    key_budgets,
     ledger_batches,
     limit_counters,
     limit_writers,

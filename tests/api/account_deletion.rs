@@ -19,9 +19,10 @@ async fn chat(app: &TestApp, key: &str) -> Reply {
 }
 
 /// Tables that keep rows of a deleted user, and why they may. All else must be empty of them.
-const KEPT: [(&str, &str); 7] = [
+const KEPT: [(&str, &str); 8] = [
     ("accounts", "the books: an account by number"),
     ("holds", "the books: by account"),
+    ("key_budgets", "the books: which accounts are budgets of which key, by number"),
     ("operations", "the books: by hash"),
     ("transfers", "the books: who paid, by number"),
     ("usage_records", "the books: what was charged, by number"),
@@ -46,9 +47,11 @@ const OF_NOBODY: [&str; 10] = [
 
 /// Tables of a user that name them in another column than `user_id`: the rows that are theirs, as a condition. `$1` the user,
 /// `$2` their keys.
-const OTHERWISE: [(&str, &str); 3] = [
+const OTHERWISE: [(&str, &str); 5] = [
     ("users", "id = $1"),
     ("rate_limit_configs", "api_key_id = ANY($2)"),
+    ("chat_messages", "session_id IN (SELECT id FROM chat_sessions WHERE user_id = $1)"),
+    ("chat_search", "session_id IN (SELECT id FROM chat_sessions WHERE user_id = $1)"),
     ("limit_counters", "(scope = 'user' AND subject_id = $1) OR (scope = 'key' AND subject_id = ANY($2))"),
 ];
 
@@ -101,6 +104,10 @@ async fn busy_user(app: &TestApp) -> (TestUser, Vec<i64>) {
         "preferences": {"canary": "Canary Preference"}, "settings": {"canary": "Canary Setting"}});
     let put = app.request(Method::PUT, "/user/profile").bearer_auth(&user.key).json(&name);
     assert_eq!(Reply::of(put).await.status, 200);
+    let session = app.post_as(&user.key, "/v1/chat/sessions", json!({"title": "Canary Session"})).await.json();
+    let message = json!({"role": "user", "content": "Canary Message"});
+    let messages = format!("/v1/chat/sessions/{}/messages", session["data"]["id"]);
+    assert_eq!(app.post_as(&user.key, &messages, message).await.status, 200);
     let spare = json!({"key_name": "Canary Key", "domain_referrers": ["canary.example.org"]});
     assert_eq!(app.post_as(&user.key, "/user/api-keys", spare).await.status, 200);
     let gone = app.post_as(&user.key, "/user/api-keys", json!({"key_name": "Canary Gone"})).await.json();

@@ -1,5 +1,13 @@
 //! `POST`, `GET` and `DELETE /user/api-keys`.
 
+mod audit;
+mod budgets;
+mod models;
+mod overspend;
+mod restrictions;
+mod rotation;
+mod update;
+
 use crate::support::{self, Reply, TestApp};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -34,7 +42,7 @@ async fn a_new_key_is_answered_as_the_contract_says_and_shown_once() {
         "status": "success", "message": "API key created successfully with enhanced security features",
         "id": null, "key_id": null, "api_key": null, "key_name": "ci", "environment_tag": "live",
         "security_features": {"ip_allowlist": [], "domain_referrers": [], "expiration_days": null, "max_requests": 500,
-            "audit_logging": true, "last_used_tracking": true},
+            "allowed_models": [], "budget_usd": null, "budget_period": null, "audit_logging": true, "last_used_tracking": true},
         "phase4_integration": true,
     });
     assert_eq!(made, expected);
@@ -51,9 +59,13 @@ async fn keys_are_listed_newest_first_with_their_security_status() {
         &app,
         &user.key,
         json!({"key_name": "tight", "environment_tag": "staging", "expiration_days": 30, "max_requests": 99_999_999,
-            "ip_allowlist": ["10.0.0.0/8", " "], "domain_referrers": ["example.org"], "scope_permissions": {"read": ["usage"]}}),
+            "ip_allowlist": ["10.0.0.0/8", " "], "domain_referrers": ["example.org"], "scope_permissions": {"read": ["usage"]},
+            "allowed_models": [" openai/gpt-4o ", "", "anthropic/*"], "budget_usd": 2.5, "budget_period": "daily"}),
     )
     .await;
+    let features = &made["security_features"];
+    assert_eq!(features["allowed_models"], json!(["openai/gpt-4o", "anthropic/*"]));
+    assert_eq!((&features["budget_usd"], &features["budget_period"]), (&json!(2.5), &json!("daily")));
     assert_eq!(made["security_features"]["max_requests"], 10_000, "cut to the Free plan's month");
     let mut list = app.get_as(&user.key, "/user/api-keys").await.json();
     assert_eq!((&list["status"], &list["total_keys"]), (&json!("success"), &json!(2)));
@@ -63,16 +75,22 @@ async fn keys_are_listed_newest_first_with_their_security_status() {
     for time in ["expiration_date", "created_at", "updated_at"] {
         assert!(key[time].take().is_string(), "{time}");
     }
+    for time in ["starts_at", "resets_at"] {
+        assert!(text(&key["budget"][time].take()).ends_with('Z'), "{time}");
+    }
     let whole = text(&made["api_key"]);
     let expected = json!({
         "id": made["id"], "api_key": format!("{}...", &whole[..10]), "last4": whole[whole.len() - 4..],
         "key_name": "tight", "environment_tag": "staging", "scope_permissions": {"read": ["usage"]},
         "is_active": true, "is_primary": false, "expiration_date": null, "days_remaining": key["days_remaining"],
         "max_requests": 10_000, "requests_used": 0, "requests_remaining": 10_000, "usage_percentage": 0.0,
-        "ip_allowlist": ["10.0.0.0/8"], "domain_referrers": ["example.org"], "created_at": null, "updated_at": null,
-        "last_used_at": null,
+        "ip_allowlist": ["10.0.0.0/8"], "domain_referrers": ["example.org"],
+        "allowed_models": ["openai/gpt-4o", "anthropic/*"],
+        "budget": {"limit_usd": 2.5, "period": "daily", "spent_usd": 0.0, "held_usd": 0.0, "remaining_usd": 2.5, "starts_at": null,
+            "resets_at": null},
+        "rotation": null, "created_at": null, "updated_at": null, "last_used_at": null,
         "security_status": {"has_ip_restrictions": true, "has_domain_restrictions": true, "has_expiration": true,
-            "has_usage_limits": true, "last_used_tracking": true, "audit_logging": true, "phase4_enhanced": true},
+            "has_usage_limits": true, "has_model_restrictions": true, "has_budget": true, "last_used_tracking": true, "audit_logging": true, "phase4_enhanced": true},
     });
     assert_eq!(key, expected);
     assert!([29, 30].contains(&key["days_remaining"].as_i64().unwrap()));
@@ -93,6 +111,16 @@ async fn broken_rules_are_400_in_the_contracts_words() {
         (json!({"key_name": "k", "action": "destroy"}), "Invalid action. Must be 'create'"),
         (json!({"key_name": "k", "ip_allowlist": ["10.0.0.300"]}), "Invalid IP address or network: 10.0.0.300"),
         (json!({"key_name": "k", "domain_referrers": ["not a host"]}), "Invalid domain: not a host"),
+        (json!({"key_name": "k", "allowed_models": ["a model"]}), "Invalid model: a model"),
+        (json!({"key_name": "k", "budget_usd": 0}), "Budget must be positive"),
+        (json!({"key_name": "k", "budget_usd": -0.5}), "Budget must be positive"),
+        (json!({"key_name": "k", "budget_usd": 0.0000000001}), "Budget: more than nine decimals"),
+        (json!({"key_name": "k", "budget_usd": 1_000_000_001}), "Budget must be at most 1000000000"),
+        (
+            json!({"key_name": "k", "budget_usd": 1, "budget_period": "yearly"}),
+            "Invalid budget period. Must be one of: ['daily', 'weekly', 'monthly', 'total']",
+        ),
+        (json!({"key_name": "k", "budget_period": "daily"}), "The key has no budget: give budget_usd"),
         (
             json!({"key_name": "Primary Key"}),
             "Key name 'Primary Key' already exists for this user. Please choose a different name.",
@@ -107,6 +135,9 @@ async fn broken_rules_are_400_in_the_contracts_words() {
         json!({"key_name": ""}),
         json!({"key_name": "k", "scope_permissions": ["*"]}),
         json!({"key_name": "k", "max_requests": "5"}),
+        json!({"key_name": "k", "budget_usd": "5"}),
+        json!({"key_name": "k", "allowed_models": "openai/gpt-4o"}),
+        json!({"key_name": "k", "allowed_models": vec!["m"; 101]}),
     ] {
         assert_eq!(app.post_as(&user.key, "/user/api-keys", body.clone()).await.status, 422, "{body}");
     }

@@ -41,13 +41,14 @@ async fn a_row_tells_what_was_done_by_whom_and_when_newest_first() {
     let times: Vec<_> = rows.iter_mut().map(time).collect();
     assert!((TimeDelta::seconds(60)..TimeDelta::seconds(90)).contains(&(times[0] - times[1])), "{times:?}");
     let deleted_at: DateTime<Utc> = rows[0]["details"]["deleted_at"].take().as_str().unwrap().parse().unwrap();
-    assert_eq!(deleted_at, times[0]);
+    assert_eq!(deleted_at.timestamp_micros(), times[0].timestamp_micros());
     let everything = json!({"read": ["*"], "write": ["*"], "admin": ["*"]});
     let primary = rows[2]["api_key_id"].take();
     assert!(primary.is_i64());
     let details = |name: &str, is_primary: bool| {
         json!({"key_name": name, "environment_tag": "live", "scope_permissions": everything, "expiration_days": null,
-            "max_requests": null, "is_primary": is_primary})
+            "max_requests": null, "is_primary": is_primary, "ip_allowlist": [], "domain_referrers": [], "allowed_models": [],
+            "budget_usd": null, "budget_period": null})
     };
     let row = |key: Value, action: &str, details: Value| {
         json!({"id": null, "user_id": user.id, "api_key_id": key, "action": action, "details": details, "timestamp": null,
@@ -61,10 +62,6 @@ async fn a_row_tells_what_was_done_by_whom_and_when_newest_first() {
             row(Value::Null, "create", details("Primary Key", true)),
         ],
     });
-    // Fields that a key gains later are in its row, too.
-    for row in answer["logs"].as_array_mut().unwrap() {
-        row["details"].as_object_mut().unwrap().retain(|field, _| !matches!(field.as_str(), "model_allowlist" | "budget"));
-    }
     assert_eq!(answer, expected);
 }
 

@@ -149,6 +149,8 @@ fn another_key(user: UserId, max_requests: Option<i64>) -> CreateKey {
         max_requests,
         ip_allowlist: Vec::new(),
         domain_referrers: Vec::new(),
+        models: Vec::new(),
+        budget: None,
     }
 }
 

@@ -31,6 +31,8 @@ mod catalogue_cache;
 #[cfg(test)]
 mod chat;
 #[cfg(test)]
+mod chat_sessions;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod demo;

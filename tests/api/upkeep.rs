@@ -29,7 +29,10 @@ async fn what_is_past_its_time_is_forgotten_at_the_next_look() {
          INSERT INTO holds (id, account_id, asked, amount, state, slot, created_at, expires_at, closed_at)
              SELECT gen_random_uuid(), a.id, 1, 1, state, 1, now() - days * interval '1 day', now(), CASE state WHEN 4 THEN NULL ELSE now() END
              FROM accounts a, unnest(ARRAY[2, 3, 4]) AS state, unnest(ARRAY[31, 29]) AS days
-             WHERE a.user_id = {0} AND a.kind = 'user' AND a.asset = 'usd'",
+             WHERE a.user_id = {0} AND a.kind = 'user' AND a.asset = 'usd';
+         INSERT INTO failed_attempts (generation_id, ordinal, user_id, gateway, model, kind, latency_ms, created_at)
+             SELECT gen_random_uuid(), 1, {0}, 'openai', 'm', 'status', 1, now() - days * interval '1 day'
+             FROM generate_series(1, 1100), unnest(ARRAY[31, 29]) AS days",
         user.id
     );
     app.database.connect().await.batch_execute(&rows).await.unwrap();
@@ -38,11 +41,14 @@ async fn what_is_past_its_time_is_forgotten_at_the_next_look() {
     support::eventually("all of it is looked at", async || {
         let left = count(&app, "activity WHERE action = 'old'").await + count(&app, "idempotency_keys WHERE key = 'old'").await;
         let old = count(&app, "holds WHERE created_at < now() - interval '30 days'").await;
-        (left + old + count(&app, "activity_batches WHERE created_at < now() - interval '7 days'").await == 0).then_some(())
+        let failed = count(&app, "failed_attempts WHERE created_at < now() - interval '30 days'").await;
+        let batches = count(&app, "activity_batches WHERE created_at < now() - interval '7 days'").await;
+        (left + old + failed + batches == 0).then_some(())
     })
     .await;
     assert_eq!(count(&app, "activity WHERE action = 'kept'").await, 1);
     assert_eq!(count(&app, "idempotency_keys").await, 1);
+    assert_eq!(count(&app, "failed_attempts").await, 1_100);
     assert_eq!(count(&app, "holds WHERE state IN (2, 3, 4)").await, 3);
 }
 

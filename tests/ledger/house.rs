@@ -163,6 +163,7 @@ pub fn hold_of(accounts: UserAccounts, nanos: i64) -> HoldRequest {
         id: HoldId(Uuid::now_v7()),
         accounts,
         key: KeyId(1),
+        budget: None,
         amount: Nanos(nanos),
         least: Nanos(nanos),
         lifetime: Duration::from_secs(120),

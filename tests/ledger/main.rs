@@ -1,6 +1,8 @@
 //! The ledger's promises (L1 to L9, P8), through its public door, on a real PostgreSQL.
 
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod exactly_once;

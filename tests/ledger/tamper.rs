@@ -1,5 +1,6 @@
 //! Promise L8: the application can't change history, and who can is found out.
 
+use crate::budgets::{new_budget, under};
 use crate::house::{House, TurnedClock, eventually, grant, hold_of, new_accounts, record, seed, sized};
 use crate::tampering::{TABLES, some_tampering};
 use rand::SeedableRng;
@@ -16,7 +17,7 @@ async fn connect(url: &str) -> Client {
     client
 }
 
-/// Two replicas, both assets, debts made and repaid, holds of every state, some of them open.
+/// Two replicas, both assets, debts made and repaid, budgets, holds of every state, some of them open.
 async fn a_history(first: &House, second: &House, database: &TestDatabase) -> Vec<ConfirmedTicket> {
     let mut open = Vec::new();
     for asset in [Asset::Usd, Asset::Tokens] {
@@ -34,6 +35,13 @@ async fn a_history(first: &House, second: &House, database: &TestDatabase) -> Ve
             assert!(dear.settle(record(1_000)).await.unwrap().debt > Nanos::ZERO);
             second.ledger.credit(grant(user, Nanos(900))).await.unwrap();
         }
+    }
+    let user = first.user(database, "1").await;
+    for limit in [100, 200] {
+        let budget = new_budget(database, user, limit).await;
+        let hold = async || first.ledger.hold(under(budget, user, 30)).unwrap().confirm().await.unwrap();
+        hold().await.settle(record(21)).await.unwrap();
+        open.push(hold().await);
     }
     let refused = first.ledger.hold(hold_of(new_accounts(database, Asset::Usd).await, 30)).unwrap().confirm().await;
     assert!(refused.is_err());

@@ -6,25 +6,27 @@ use rand::seq::IndexedRandom;
 use tokio_postgres::Client;
 
 /// The tables of the ledger, and what orders their rows.
-pub const TABLES: [(&str, &str); 6] = [
+pub const TABLES: [(&str, &str); 7] = [
     ("accounts", "id"),
     ("holds", "id"),
     ("operations", "id"),
     ("transfers", "slot, batch, ordinal"),
     ("usage_records", "slot, batch, ordinal"),
     ("ledger_batches", "slot, batch"),
+    ("key_budgets", "account_id"),
 ];
 const HISTORY: [usize; 4] = [2, 3, 4, 5];
 
 /// One change, as SQL that may also fail a CHECK.
 pub async fn some_tampering(client: &Client, dice: &mut StdRng) -> String {
-    match dice.random_range(0..14) {
+    match dice.random_range(0..16) {
         0..4 => change_of_a_column(client, dice).await,
         4..6 => deletion(client, dice).await,
         6 => insertion(client, dice).await,
         7 => swap(client, dice).await,
         8 => cut_of_the_tail(client, dice).await,
         9..12 => change_of_an_account(client, dice).await,
+        12..14 => change_of_a_budget(client, dice).await,
         _ => change_of_a_hold(client, dice).await,
     }
 }
@@ -117,7 +119,9 @@ async fn cut_of_the_tail(client: &Client, dice: &mut StdRng) -> String {
          DELETE FROM operations WHERE {gone}; DELETE FROM ledger_batches WHERE {gone};
          ALTER TABLE accounts DROP CONSTRAINT IF EXISTS accounts_never_overspent, DROP CONSTRAINT IF EXISTS accounts_debt_is_owed;
          UPDATE accounts a SET posted = coalesce((SELECT sum(CASE WHEN t.credit_account = a.id THEN t.amount ELSE -t.amount END)
-             FROM transfers t WHERE a.id IN (t.credit_account, t.debit_account)), 0)"
+             FROM transfers t WHERE a.id IN (t.credit_account, t.debit_account)), 0);
+         UPDATE accounts a SET posted = b.limit_nanos - coalesce((SELECT sum(charged) FROM holds
+             WHERE budget_account_id = a.id), 0) FROM key_budgets b WHERE b.account_id = a.id"
     )
 }
 
@@ -136,6 +140,22 @@ async fn change_of_an_account(client: &Client, dice: &mut StdRng) -> String {
         }
     };
     format!("UPDATE accounts t SET {change} WHERE {}", some_row_where(client, TABLES[0], which, dice).await)
+}
+
+/// What is left of it, whose it is, its limit, and what was held in it.
+async fn change_of_a_budget(client: &Client, dice: &mut StdRng) -> String {
+    let by = dice.random_range(1..5);
+    let (table, which, change) = match dice.random_range(0..8) {
+        0 => (0, "kind = 'budget'", format!("posted = posted + {by}")),
+        1 => (0, "kind = 'budget'", format!("held = held - {by}")),
+        2 => (0, "kind = 'budget'", format!("user_id = user_id + {by}000")),
+        3 => (6, "true", format!("limit_nanos = limit_nanos + {by}")),
+        4 => (6, "true", format!("api_key_id = api_key_id + {by}")),
+        5 => (1, "state = 0 AND budget_account_id IS NOT NULL", "budget_account_id = NULL".to_owned()),
+        6 => (1, "state = 1 AND budget_account_id IS NOT NULL", "budget_account_id = NULL".to_owned()),
+        _ => (1, "state IN (0, 1) AND budget_account_id IS NOT NULL", format!("budget_account_id = budget_account_id + {by}")),
+    };
+    format!("UPDATE {} t SET {change} WHERE {}", TABLES[table].0, some_row_where(client, TABLES[table], which, dice).await)
 }
 
 /// Everything about a hold that money hangs on.

@@ -5,7 +5,7 @@
 //! - **Bounds**: [`QUEUE_MAX`] rows wait, a batch is at most [`BATCH_MAX`]; past that rows are dropped and counted, as they are
 //!   when the database stays away. They tell what happened, they are nobody's money: no call is refused for them, and there is
 //!   no journal.
-//! - **A restart** of the process loses the rows of the last [`LINGER`]. They are kept for [`KEPT`].
+//! - **A restart** of the process loses the rows of the last [`LINGER`]. `upkeep` forgets them in time.
 
 mod table;
 mod writer;
@@ -16,9 +16,7 @@ mod tests;
 pub use table::AttemptTable;
 pub use tollgate_store::failed_attempts::FailedAttempt;
 
-use crate::ports::Clock;
 use crate::runtime::AskError;
-use chrono::TimeDelta;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -32,8 +30,6 @@ pub const QUEUE_MAX: usize = 10_000;
 pub const BATCH_MAX: usize = 1_000;
 /// How long a row waits for company.
 pub const LINGER: Duration = Duration::from_millis(200);
-/// How long it is remembered.
-pub const KEPT: TimeDelta = TimeDelta::days(30);
 
 /// The way to the table. Clones share the queue.
 #[derive(Clone, Debug)]
@@ -45,10 +41,10 @@ pub struct Attempts {
 
 /// Starts the writer on `io`.
 #[must_use]
-pub fn start(table: Arc<dyn AttemptTable>, clock: Arc<dyn Clock>, io: &tokio::runtime::Handle) -> Attempts {
+pub fn start(table: Arc<dyn AttemptTable>, io: &tokio::runtime::Handle) -> Attempts {
     let (sender, queue) = mpsc::channel(QUEUE_MAX);
     let stop = CancellationToken::new();
-    let writing = io.spawn(Writer::new(table, clock).run(queue, stop.clone()));
+    let writing = io.spawn(Writer::new(table).run(queue, stop.clone()));
     Attempts { queue: sender, stop, writing: Arc::new(Mutex::new(Some(writing))) }
 }
 

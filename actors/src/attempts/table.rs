@@ -1,7 +1,6 @@
 //! Where rows land: the store, outside tests.
 
 use super::FailedAttempt;
-use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tollgate_store::{Store, StoreError, failed_attempts};
@@ -10,17 +9,10 @@ use tollgate_store::{Store, StoreError, failed_attempts};
 pub trait AttemptTable: Send + Sync {
     /// Writes a batch; once, however often it is asked for.
     fn insert<'a>(&'a self, rows: &'a [FailedAttempt]) -> BoxFuture<'a, Result<(), StoreError>>;
-
-    /// Forgets what is older.
-    fn forget(&self, before: DateTime<Utc>) -> BoxFuture<'_, Result<usize, StoreError>>;
 }
 
 impl AttemptTable for Store {
     fn insert<'a>(&'a self, rows: &'a [FailedAttempt]) -> BoxFuture<'a, Result<(), StoreError>> {
         failed_attempts::insert_batch(self, rows).boxed()
-    }
-
-    fn forget(&self, before: DateTime<Utc>) -> BoxFuture<'_, Result<usize, StoreError>> {
-        failed_attempts::forget(self, before).boxed()
     }
 }

@@ -1,9 +1,8 @@
 use super::*;
-use crate::ports::SystemClock;
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use tollgate_store::StoreError;
 use uuid::Uuid;
 
@@ -12,7 +11,6 @@ use uuid::Uuid;
 struct Table {
     is_away: AtomicBool,
     batches: Mutex<Vec<Vec<i16>>>,
-    forgotten: AtomicUsize,
 }
 
 impl Table {
@@ -33,17 +31,12 @@ impl AttemptTable for Table {
         }
         .boxed()
     }
-
-    fn forget(&self, _: DateTime<Utc>) -> BoxFuture<'_, Result<usize, StoreError>> {
-        self.forgotten.fetch_add(1, Ordering::SeqCst);
-        async { Ok(0) }.boxed()
-    }
 }
 
 fn started() -> (Arc<Table>, Attempts) {
     let table: Arc<Table> = Arc::default();
     let shared: Arc<dyn AttemptTable> = Arc::<Table>::clone(&table);
-    let attempts = start(shared, Arc::new(SystemClock), &tokio::runtime::Handle::current());
+    let attempts = start(shared, &tokio::runtime::Handle::current());
     (table, attempts)
 }
 
@@ -97,17 +90,4 @@ async fn a_panic_costs_its_batch_and_nothing_else() {
     attempts.record(row(2, "status"));
     attempts.drain(Duration::from_secs(1)).await.unwrap();
     assert_eq!(table.ordinals(), [2]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn old_rows_are_looked_for_once_an_hour() {
-    let (table, attempts) = started();
-    for hour in 1..=3 {
-        tokio::time::sleep(Duration::from_secs(3_600)).await;
-        for ordinal in 0..10 {
-            attempts.record(row(ordinal, "status"));
-            tokio::time::sleep(2 * LINGER).await;
-        }
-        assert_eq!(table.forgotten.load(Ordering::SeqCst), hour);
-    }
 }

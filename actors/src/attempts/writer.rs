@@ -1,35 +1,30 @@
 //! The writer: rows into batches, batches into the table.
 
-use super::{AttemptTable, BATCH_MAX, FailedAttempt, KEPT, LINGER};
-use crate::ports::Clock;
+use super::{AttemptTable, BATCH_MAX, FailedAttempt, LINGER};
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tollgate_store::StoreError;
 
 /// A batch is tried so often, a second apart: then newer rows take its place.
 const TRIES: u32 = 5;
 const RETRY_EVERY: Duration = Duration::from_secs(1);
-/// How often old rows are looked for.
-const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 
 pub(super) struct Writer {
     table: Arc<dyn AttemptTable>,
-    clock: Arc<dyn Clock>,
-    forget_at: Instant,
 }
 
 impl Writer {
-    pub fn new(table: Arc<dyn AttemptTable>, clock: Arc<dyn Clock>) -> Self {
-        Self { table, clock, forget_at: Instant::now() + FORGET_EVERY }
+    pub fn new(table: Arc<dyn AttemptTable>) -> Self {
+        Self { table }
     }
 
     /// Writes until `stop`, then what is queued.
-    pub async fn run(mut self, mut queue: mpsc::Receiver<FailedAttempt>, stop: CancellationToken) {
+    pub async fn run(self, mut queue: mpsc::Receiver<FailedAttempt>, stop: CancellationToken) {
         let mut rows = Vec::new();
         while collect(&mut queue, &stop, &mut rows).await {
             // A panic costs its batch, not the writer.
@@ -41,7 +36,6 @@ impl Writer {
                 metrics::counter!("tollgate_failed_attempts_dropped_total").increment(lost);
             }
             rows.clear();
-            self.forget().await;
         }
     }
 
@@ -58,16 +52,6 @@ impl Writer {
             }
         }
         false
-    }
-
-    async fn forget(&mut self) {
-        if Instant::now() < self.forget_at {
-            return;
-        }
-        self.forget_at = Instant::now() + FORGET_EVERY;
-        if let Err(error) = self.table.forget(self.clock.now() - KEPT).await {
-            tracing::debug!(%error, "old failed attempts are not forgotten yet");
-        }
     }
 }
 

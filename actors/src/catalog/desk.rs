@@ -6,6 +6,7 @@ use super::messages::CatalogError;
 use super::snapshot::{CatalogSnapshot, GatewayList};
 use crate::ports::{CatalogModel, Clock, ModelGateway};
 use arc_swap::ArcSwap;
+use serde_json::value::RawValue;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +36,8 @@ impl Desk {
         };
         let desk = Arc::clone(self);
         let restored = tokio::task::spawn_blocking(move || {
-            let models = serde_json::from_str::<Vec<CatalogModel>>(&stored.models)?;
-            let list = GatewayList::new(gateway, stored.fetched_at, models, desk.default_price);
+            let list = saved_list(gateway, &stored, desk.default_price)?;
+            drop(stored);
             Ok::<_, serde_json::Error>(desk.publish(&list))
         });
         match restored.await {
@@ -55,13 +56,13 @@ impl Desk {
         let fetched_at = self.clock.now();
         let desk = Arc::clone(self);
         let published = tokio::task::spawn_blocking(move || {
-            let saved = serialise(&models);
-            let list = GatewayList::new(id, fetched_at, models, desk.default_price);
+            let mut saved = Saved::default();
+            let list = GatewayList::new(id, fetched_at, models.inspect(|model| saved.add(model)), desk.default_price);
             // Mutant: without this line `an_empty_list_switches_nothing_off` is red.
             if list.entries.is_empty() {
                 return Err(CatalogError::Empty(id));
             }
-            Ok((desk.publish(&list), saved))
+            Ok((desk.publish(&list), saved.finish()))
         });
         let (count, saved) = published.await.map_err(|_| CatalogError::Lost(id))??;
         let saving =
@@ -97,12 +98,43 @@ impl Desk {
     }
 }
 
-fn serialise(models: &[CatalogModel]) -> Result<String, String> {
-    let text = serde_json::to_string(models).map_err(|error| error.to_string())?;
+/// A saved list as it was, or an error when one of its models is in another form.
+fn saved_list(gateway: GatewayId, stored: &StoredList, default: PricePerMillion) -> serde_json::Result<GatewayList> {
+    let texts: Vec<&RawValue> = serde_json::from_str(&stored.models)?;
+    let mut wrong = None;
+    let models = texts.iter().map_while(|text| serde_json::from_str(text.get()).map_err(|error| wrong = Some(error)).ok());
+    let list = GatewayList::new(gateway, stored.fetched_at, models, default);
+    wrong.map_or(Ok(list), Err)
+}
+
+/// A list as it is saved: a JSON array, written model by model.
+#[derive(Default)]
+struct Saved {
+    text: String,
+    wrong: Option<String>,
+}
+
+impl Saved {
+    fn add(&mut self, model: &CatalogModel) {
+        self.text.push(if self.text.is_empty() { '[' } else { ',' });
+        match to_text(model) {
+            Ok(text) => self.text.push_str(&text),
+            Err(error) => self.wrong = Some(error.to_string()),
+        }
+    }
+
+    fn finish(mut self) -> Result<String, String> {
+        self.text.push(']');
+        self.wrong.map_or(Ok(self.text), Err)
+    }
+}
+
+fn to_text(model: &CatalogModel) -> serde_json::Result<String> {
+    let text = serde_json::to_string(model)?;
     if !text.contains("\\u0000") {
         return Ok(text);
     }
-    let mut clean = serde_json::to_value(models).map_err(|error| error.to_string())?;
+    let mut clean = serde_json::to_value(model)?;
     strip_nul(&mut clean);
     Ok(clean.to_string())
 }

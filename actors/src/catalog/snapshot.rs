@@ -112,9 +112,14 @@ pub struct GatewayList {
 impl GatewayList {
     /// Takes an adapter's list over. Of two models with one id the first is kept.
     #[must_use]
-    pub fn new(gateway: GatewayId, fetched_at: DateTime<Utc>, models: Vec<CatalogModel>, default: PricePerMillion) -> Self {
-        let mut seen = HashSet::with_capacity(models.len());
-        let (mut entries, mut text) = (Vec::with_capacity(models.len()), Writer::default());
+    pub fn new(
+        gateway: GatewayId,
+        fetched_at: DateTime<Utc>,
+        models: impl IntoIterator<Item = CatalogModel>,
+        default: PricePerMillion,
+    ) -> Self {
+        let mut seen = HashSet::new();
+        let (mut entries, mut text) = (Vec::new(), Writer::default());
         for model in models {
             if model.gateway != gateway || model.id.is_empty() || !seen.insert(model.id.clone()) {
                 continue;
@@ -126,6 +131,7 @@ impl GatewayList {
                 entries.push(Arc::new(entry));
             }
         }
+        entries.shrink_to_fit();
         Self { gateway, fetched_at, entries, text: text.finish() }
     }
 

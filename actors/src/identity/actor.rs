@@ -5,17 +5,18 @@ use super::caller::{Caller, CallerDefaults, Trial};
 use super::freshness::Moment;
 use super::keys::{KeyHash, MintedKey};
 use super::messages::{
-    AddCredits, AssignPlan, CreateKey, CreatedKey, DeleteKey, FindKey, IdentityError, Register, Registration, SetLimits,
-    TakeRequest,
+    AddCredits, AssignPlan, CreateKey, CreatedKey, DeleteKey, FindKey, IdentityError, Register, Registration, RotateKey,
+    RotateKeys, SetLimits, TakeRequest, UpdateKey,
 };
 use super::meters::TrialMeter;
 use super::registrations::Registrations;
-use super::{RequestSlot, Shared, chores, follower};
+use super::{RequestSlot, Shared, changes, chores, follower};
 use crate::ledger::Balance;
 use crate::runtime::Drain;
 use actix::{Actor, AsyncContext, Context, Handler, ResponseFuture, Supervised};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared as SharedFuture, WeakShared};
+use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -205,6 +206,32 @@ impl Handler<CreateKey> for IdentityActor {
     fn handle(&mut self, create: CreateKey, _: &mut Self::Context) -> Self::Result {
         let minted = self.mint(create.environment);
         chores::create_key(Arc::clone(&self.shared), create, minted).boxed_local()
+    }
+}
+
+impl Handler<UpdateKey> for IdentityActor {
+    type Result = ResponseFuture<Result<KeyRow, IdentityError>>;
+
+    fn handle(&mut self, update: UpdateKey, _: &mut Self::Context) -> Self::Result {
+        changes::update_key(Arc::clone(&self.shared), update).boxed_local()
+    }
+}
+
+impl Handler<RotateKey> for IdentityActor {
+    type Result = ResponseFuture<Result<CreatedKey, IdentityError>>;
+
+    fn handle(&mut self, rotate: RotateKey, _: &mut Self::Context) -> Self::Result {
+        let rng = StdRng::from_rng(&mut self.rng);
+        changes::rotate_key(Arc::clone(&self.shared), rotate, rng).boxed_local()
+    }
+}
+
+impl Handler<RotateKeys> for IdentityActor {
+    type Result = ResponseFuture<Result<Vec<CreatedKey>, IdentityError>>;
+
+    fn handle(&mut self, rotate: RotateKeys, _: &mut Self::Context) -> Self::Result {
+        let rng = StdRng::from_rng(&mut self.rng);
+        changes::rotate_keys(Arc::clone(&self.shared), rotate, rng).boxed_local()
     }
 }
 

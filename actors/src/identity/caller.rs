@@ -7,7 +7,7 @@ use crate::ledger::{Asset, UserAccounts};
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 use std::sync::Arc;
-use tollgate_domain::{KeyId, PlanId, UserId};
+use tollgate_domain::{Budget, KeyId, PlanId, UserId};
 use tollgate_store::api_keys::CallerRow;
 use tollgate_store::plans::{PlanRow, UserPlanRow};
 pub use tollgate_store::rate_limits::RateLimits;
@@ -42,6 +42,10 @@ pub struct Caller {
     /// `None`: any model.
     pub models: Option<Vec<String>>,
     pub expires_at: Option<DateTime<Utc>>,
+    /// When the caller's secret is refused, as the key has another by now. `None`: it is the key's only one.
+    pub secret_ends_at: Option<DateTime<Utc>>,
+    /// What the key may spend.
+    pub budget: Option<Budget>,
     pub max_requests: Option<i64>,
     pub(super) meter: KeyMeter,
 }
@@ -54,13 +58,14 @@ impl Caller {
     }
 
     pub(super) fn from_row(row: CallerRow, defaults: &CallerDefaults, trial: Option<Trial>) -> Self {
-        let CallerRow { key, user, limits, plan, accounts } = row;
+        let CallerRow { key, has_previous_secret, user, limits, plan, accounts } = row;
+        let previous = Some(key.previous).filter(|_| has_previous_secret).unwrap_or_default();
         let id = UserId(user.id);
         Self {
             user: id,
             key: KeyId(key.id),
             key_name: key.key_name,
-            masked_key: key.masked,
+            masked_key: previous.previous_masked.unwrap_or(key.masked),
             environment: Environment::parse(&key.environment_tag).unwrap_or(Environment::Live),
             username: user.username,
             email: user.email,
@@ -77,6 +82,8 @@ impl Caller {
             domains: list_of(&key.domain_referrers, parse_domain),
             models: list_of(&key.model_allowlist, |model| Some(model.to_owned())),
             expires_at: key.expiration_date,
+            secret_ends_at: previous.previous_expires_at,
+            budget: key.budget.budget(),
             max_requests: key.max_requests,
             meter: KeyMeter::new(KeyId(key.id), key.requests_used, key.max_requests.is_some()),
         }

@@ -39,7 +39,8 @@ pub fn check(caller: &Caller, origin: Origin<'_>, now: DateTime<Utc>) -> Result<
     if !caller.is_active {
         return Err(Refusal::Inactive);
     }
-    if caller.expires_at.is_some_and(|end| end <= now) {
+    // Mutant: `<` for `<=` turns `a_key_expires_exactly_at_its_time` and `the_secret_before_a_rotation…` red.
+    if caller.expires_at.into_iter().chain(caller.secret_ends_at).any(|end| end <= now) {
         return Err(Refusal::Expired);
     }
     if caller.max_requests.is_some_and(|cap| caller.requests_used() >= cap) {

@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
-use tollgate_domain::{KeyId, Nanos, OperationId, UserId};
+use tollgate_domain::{Budget, KeyId, Nanos, OperationId, UserId};
 use tollgate_store::api_keys::{self, KeyRow, NewKey};
 use tollgate_store::users::{DollarAccounts, NewUser};
 use tollgate_store::{audit, identity_changes, plans, rate_limits, users};
@@ -55,9 +55,11 @@ pub(super) async fn register(shared: Arc<Shared>, register: Register, minted: Mi
             scope_permissions: json!({"read": ["*"], "write": ["*"], "admin": ["*"]}),
             ip_allowlist: &[],
             domain_referrers: &[],
+            model_allowlist: &[],
             expiration_days: None,
             expiration_date: None,
             max_requests: None,
+            budget: None,
         },
     };
     let registered = users::register(&shared.store, &new, now).await?;
@@ -136,7 +138,7 @@ pub(super) async fn prune_changes(shared: &Shared) -> Result<usize, IdentityErro
 
 pub(super) async fn create_key(shared: Arc<Shared>, create: CreateKey, minted: MintedKey) -> Result<CreatedKey, IdentityError> {
     let now = shared.clock.now();
-    let plan_cap = plans::of_user(&shared.store, create.user).await?.map(|(_, plan)| plan.monthly_request_limit);
+    let max_requests = within_plan(&shared, create.user, create.max_requests).await?;
     let new = NewKey {
         key_hash: &minted.hash.0,
         pepper_version: minted.pepper_version,
@@ -148,12 +150,21 @@ pub(super) async fn create_key(shared: Arc<Shared>, create: CreateKey, minted: M
         scope_permissions: create.scope_permissions,
         ip_allowlist: &create.ip_allowlist,
         domain_referrers: &create.domain_referrers,
+        model_allowlist: &create.models,
         expiration_days: create.expiration_days,
         expiration_date: create.expiration_days.map(|days| days_after(now, days)),
-        max_requests: create.max_requests.map(|asked| plan_cap.map_or(asked, |cap| asked.min(cap))),
+        max_requests,
+        budget: create.budget.map(|(limit, period)| Budget { limit, period, since: now }),
     };
     let row = api_keys::create(&shared.store, create.user, &new, now).await?;
     Ok(CreatedKey { api_key: minted.secret, row })
+}
+
+/// A key's cap is at most what the plan gives in a month.
+pub(super) async fn within_plan(shared: &Shared, user: UserId, asked: Option<i64>) -> Result<Option<i64>, IdentityError> {
+    let Some(asked) = asked else { return Ok(None) };
+    let plan = plans::of_user(&shared.store, user).await?;
+    Ok(Some(plan.map_or(asked, |(_, plan)| asked.min(plan.monthly_request_limit))))
 }
 
 pub(super) async fn delete_key(shared: Arc<Shared>, user: UserId, key: KeyId) -> Result<KeyRow, IdentityError> {
@@ -220,6 +231,6 @@ pub(super) async fn take_request(shared: Arc<Shared>, caller: Arc<Caller>) -> Re
 }
 
 /// Saturates at the end of time: a key that outlives it does not expire.
-fn days_after(now: DateTime<Utc>, days: i64) -> DateTime<Utc> {
+pub(super) fn days_after(now: DateTime<Utc>, days: i64) -> DateTime<Utc> {
     TimeDelta::try_days(days).and_then(|days| now.checked_add_signed(days)).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }

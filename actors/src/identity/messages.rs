@@ -5,15 +5,15 @@ use super::keys::{Environment, KeyHash};
 use crate::ledger::{Balance, LedgerError};
 use crate::runtime::AskError;
 use actix::Message;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use serde_json::Value;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tollgate_domain::{KeyId, Nanos, OperationId, PlanId, UserId};
+use tollgate_domain::{BudgetPeriod, KeyId, Nanos, OperationId, PlanId, UserId};
 use tollgate_store::StoreError;
-use tollgate_store::api_keys::{CreateKeyError, KeyRow};
+use tollgate_store::api_keys::{BudgetChange, ChangeKeyError, CreateKeyError, KeyRow};
 use tollgate_store::audit::Actor;
 use tollgate_store::plans::AssignError;
 use tollgate_store::rate_limits::{NewLimits, RateLimits, SetBy, SetLimitsError};
@@ -39,6 +39,19 @@ pub enum IdentityError {
     GrantTooLarge(Nanos),
     #[error("too many registrations from this address")]
     TooManyRegistrations { retry_after: Duration },
+    #[error("the cap is below the requests that the key has made")]
+    CapBelowUse,
+    #[error("the key has no budget")]
+    NoBudget,
+    #[error("a key that is not active is not rotated")]
+    RotateInactive,
+    #[error("a key that has expired is not rotated")]
+    RotateExpired,
+    /// Whoever learns a key's secret may do what the key may.
+    #[error("the key may do more than the one that asks")]
+    BeyondScopes,
+    #[error("at most {0} keys are rotated at once")]
+    TooManyKeys(usize),
     #[error("the key's request limit is reached")]
     RequestCap,
     /// An owner may lower a key's limits, not raise them above what an operator or the settings gave.
@@ -91,6 +104,20 @@ impl From<CreateKeyError> for IdentityError {
         match error {
             CreateKeyError::NameTaken => Self::KeyNameTaken,
             CreateKeyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ChangeKeyError> for IdentityError {
+    fn from(error: ChangeKeyError) -> Self {
+        match error {
+            ChangeKeyError::Unknown => Self::UnknownKey,
+            ChangeKeyError::NameTaken => Self::KeyNameTaken,
+            ChangeKeyError::CapBelowUse => Self::CapBelowUse,
+            ChangeKeyError::NoBudget => Self::NoBudget,
+            ChangeKeyError::Inactive => Self::RotateInactive,
+            ChangeKeyError::Expired => Self::RotateExpired,
+            ChangeKeyError::Store(error) => error.into(),
         }
     }
 }
@@ -164,12 +191,67 @@ pub struct CreateKey {
     pub max_requests: Option<i64>,
     pub ip_allowlist: Vec<String>,
     pub domain_referrers: Vec<String>,
+    /// Empty: any.
+    pub models: Vec<String>,
+    /// What it may spend in each period.
+    pub budget: Option<(Nanos, BudgetPeriod)>,
 }
 
-/// A new key, with its only full copy.
+/// A new key, or one with a new secret: with its only full copy.
 pub struct CreatedKey {
     pub api_key: SecretString,
     pub row: KeyRow,
+}
+
+/// What shall be other about a key; `None` leaves it as it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KeyEdit {
+    pub key_name: Option<String>,
+    pub is_active: Option<bool>,
+    /// Verb → resources.
+    pub scope_permissions: Option<Value>,
+    pub ip_allowlist: Option<Vec<String>>,
+    pub domain_referrers: Option<Vec<String>>,
+    pub models: Option<Vec<String>>,
+    /// From now; `Some(None)`: never.
+    pub expiration_days: Option<Option<i64>>,
+    pub max_requests: Option<Option<i64>>,
+    pub budget: Option<BudgetChange>,
+}
+
+/// Change one of the user's keys; known here at once and within a second everywhere.
+#[derive(Message)]
+#[rtype(result = "Result<KeyRow, IdentityError>")]
+pub struct UpdateKey {
+    pub user: UserId,
+    pub key: KeyId,
+    pub edit: KeyEdit,
+    /// The secret before the last rotation is to end after this time, if that is sooner than it would.
+    pub grace: Option<TimeDelta>,
+}
+
+/// Give one of the user's keys a new secret, and edit it at the same time.
+#[derive(Message)]
+#[rtype(result = "Result<CreatedKey, IdentityError>")]
+pub struct RotateKey {
+    /// Who asks: no key learns the secret of one that may do more than itself.
+    pub by: Arc<Caller>,
+    pub key: KeyId,
+    pub edit: KeyEdit,
+    /// How long the old secret works on; none for zero.
+    pub grace: TimeDelta,
+}
+
+/// Give all of the user's keys new secrets that are active and have not expired. Newest first.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<CreatedKey>, IdentityError>")]
+pub struct RotateKeys {
+    pub by: Arc<Caller>,
+    /// Must be one of the user's keys, whichever.
+    pub key: KeyId,
+    /// Of this environment only.
+    pub environment: Option<Environment>,
+    pub grace: TimeDelta,
 }
 
 /// Delete one of the user's keys; it is refused here at once and within a second everywhere.

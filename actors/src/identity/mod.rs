@@ -15,6 +15,7 @@ mod accounts;
 mod actor;
 mod cache;
 mod caller;
+mod changes;
 pub mod checks;
 mod chores;
 mod follower;
@@ -29,8 +30,10 @@ pub use caller::{
     Caller, CallerDefaults, Plan, PlanLimits, RateLimits, Trial, TrialRefusal, TrialSlot, TrialTerms, WITHOUT_PLAN,
 };
 pub use messages::{
-    AddCredits, AssignPlan, CreateKey, CreatedKey, DeleteKey, IdentityError, LimitTarget, Register, Registration, SetLimits,
+    AddCredits, AssignPlan, CreateKey, CreatedKey, DeleteKey, IdentityError, KeyEdit, LimitTarget, Register, Registration,
+    RotateKey, RotateKeys, SetLimits, UpdateKey,
 };
+pub use tollgate_store::api_keys::BudgetChange;
 pub use tollgate_store::audit::Actor;
 pub use tollgate_store::rate_limits::{NewLimits, SetBy};
 
@@ -51,6 +54,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tollgate_domain::{KeyId, Nanos, UserId};
 use tollgate_store::api_keys::{self, KeyRow};
+use tollgate_store::ledger::{BudgetLeft, budgets_left};
 use tollgate_store::users::{DollarAccounts, UserRow};
 use tollgate_store::{Store, rate_limits, users};
 
@@ -222,6 +226,30 @@ impl Identity {
         self.handle.ask_flat(create).await
     }
 
+    /// Changes one of the user's keys; answers what it is then.
+    ///
+    /// # Errors
+    /// `UnknownKey` when the user has no such key, `KeyNameTaken`, `CapBelowUse`, `NoBudget`.
+    pub async fn update_key(&self, update: UpdateKey) -> Result<KeyRow, IdentityError> {
+        self.handle.ask_flat(update).await
+    }
+
+    /// Gives a key a new secret. The one before it works to the end of the grace; one before that ends at once.
+    ///
+    /// # Errors
+    /// As [`Identity::update_key`], and `RotateInactive`, `RotateExpired`, `BeyondScopes`.
+    pub async fn rotate_key(&self, rotate: RotateKey) -> Result<CreatedKey, IdentityError> {
+        self.handle.ask_flat(rotate).await
+    }
+
+    /// Gives all of the user's live keys new secrets, or those of one environment; all of them or none.
+    ///
+    /// # Errors
+    /// `UnknownKey`, `BeyondScopes`, `TooManyKeys`.
+    pub async fn rotate_keys(&self, rotate: RotateKeys) -> Result<Vec<CreatedKey>, IdentityError> {
+        self.handle.ask_flat(rotate).await
+    }
+
     /// Deletes one of the user's keys; answers what it was.
     ///
     /// # Errors
@@ -260,6 +288,15 @@ impl Identity {
     /// `Unavailable` when the database is away.
     pub async fn list_keys(&self, user: UserId) -> Result<Vec<KeyRow>, IdentityError> {
         Ok(api_keys::list(&self.shared.store, user).await?)
+    }
+
+    /// What is left of these keys' budgets, of the last period in which each was used.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database is away.
+    pub async fn budgets_left(&self, keys: &[KeyId]) -> Result<HashMap<KeyId, BudgetLeft>, IdentityError> {
+        let rows = budgets_left(&self.shared.store, keys).await?;
+        Ok(rows.into_iter().map(|row| (KeyId(row.api_key_id), row)).collect())
     }
 
     /// The user's keys, newest first, and what each may do.

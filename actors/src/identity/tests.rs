@@ -11,7 +11,8 @@ use serde_json::json;
 use std::net::IpAddr;
 use std::time::Instant;
 use tollgate_domain::AccountId;
-use tollgate_store::api_keys::CallerRow;
+use tollgate_store::api_keys::{CallerRow, PreviousSecret};
+use tollgate_store::ledger::BudgetRow;
 
 pub(crate) const NOON: DateTime<Utc> = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
 
@@ -50,6 +51,9 @@ pub(crate) fn caller(change: impl FnOnce(&mut CallerRow)) -> Caller {
         last_used_at: None,
         created_at: NOON,
         updated_at: NOON,
+        rotated_at: None,
+        previous: PreviousSecret::default(),
+        budget: BudgetRow { budget_nanos: None, budget_period: None, budget_since: None },
     };
     let user = UserRow {
         id: 1,
@@ -68,7 +72,7 @@ pub(crate) fn caller(change: impl FnOnce(&mut CallerRow)) -> Caller {
         updated_at: NOON,
     };
     let accounts = DollarAccounts { credits: AccountId(1), debt: AccountId(2) };
-    let mut row = CallerRow { key, user, limits: None, plan: None, accounts };
+    let mut row = CallerRow { key, has_previous_secret: false, user, limits: None, plan: None, accounts };
     change(&mut row);
     Caller::from_row(row, &DEFAULTS, None)
 }

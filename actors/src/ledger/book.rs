@@ -47,20 +47,20 @@ const fn source_kind(source: Source) -> &'static str {
 /// The accounts that a command touches.
 pub fn accounts_of(command: &Command, house: &HouseIds) -> Vec<i64> {
     let ids = match command {
-        Command::Hold { terms, .. } => [Some(terms.accounts.credits.0), None, None],
+        Command::Hold { terms, .. } => [Some(terms.accounts.credits.0), terms.budget_id(), None, None],
         Command::Close { terms, closing } => {
             let UserAccounts { credits, debt, asset, .. } = terms.accounts;
             match closing {
-                Closing::Settle(_) => [Some(credits.0), Some(debt.0), house.revenue(asset)],
-                Closing::Release | Closing::Expire => [Some(credits.0), None, None],
+                Closing::Settle(_) => [Some(credits.0), terms.budget_id(), Some(debt.0), house.revenue(asset)],
+                Closing::Release | Closing::Expire => [Some(credits.0), terms.budget_id(), None, None],
             }
         }
         Command::Credit(credit) => {
             let UserAccounts { credits, debt, asset, .. } = credit.accounts;
-            [Some(credits.0), Some(debt.0), house.source(credit.source, asset)]
+            [Some(credits.0), None, Some(debt.0), house.source(credit.source, asset)]
         }
         #[cfg(any(test, feature = "fault-injection"))]
-        Command::Panic => [None, None, None],
+        Command::Panic => [None, None, None, None],
     };
     ids.into_iter().flatten().collect()
 }
@@ -116,6 +116,7 @@ impl<'h> Book<'h> {
         self.holds.entry(terms.hold.0).or_insert(HoldRow {
             id: terms.hold.0,
             account_id: terms.accounts.credits.0,
+            budget_account_id: terms.budget_id(),
             asked: terms.asked,
             amount: terms.amount,
             state: HoldState::Open.code(),
@@ -158,18 +159,27 @@ impl<'h> Book<'h> {
         if let Some(known) = self.holds.get(&terms.hold.0).copied() {
             return self.hold_again(terms, least, &known);
         }
-        let account = self.account(account_id)?;
-        let available = account.available();
-        let granted = if available >= terms.amount { terms.amount } else { available };
+        let room = self.room(account_id, terms.budget_id())?;
+        let granted = terms.amount.min(room.granted());
         let refused = granted < least || granted < 0;
         let amount = if refused { 0 } else { granted };
-        account.held += amount;
+        for id in std::iter::once(account_id).chain(terms.budget_id()) {
+            self.account(id)?.held += amount;
+        }
         let state = if refused { HoldState::Refused } else { HoldState::Open };
-        let (id, asked) = (terms.hold.0, terms.amount);
+        let (id, asked, budget_account_id) = (terms.hold.0, terms.amount, terms.budget_id());
         let expires_at = self.at + terms.lifetime;
-        self.batch.opened.push(NewHold { id, account_id, asked, amount, state, expires_at });
-        self.holds.insert(id, HoldRow { id, account_id, asked, amount, state: state.code(), charged: None, debt: None });
-        if refused { Err(insufficient(asked, available)) } else { Ok(Outcome::Held { granted: amount }) }
+        self.batch.opened.push(NewHold { id, account_id, budget_account_id, asked, amount, state, expires_at });
+        let row = HoldRow { id, account_id, budget_account_id, asked, amount, state: state.code(), charged: None, debt: None };
+        self.holds.insert(id, row);
+        if refused { Err(room.refusal(asked)) } else { Ok(Outcome::Held { granted: amount }) }
+    }
+
+    /// What a hold can be made of.
+    fn room(&mut self, account: i64, budget: Option<i64>) -> Decision<Room> {
+        let available = self.account(account)?.available();
+        let budget = budget.map(|budget| self.account(budget).map(|budget| budget.available())).transpose()?;
+        Ok(Room { available, budget })
     }
 
     /// The same id once more: the same answer, or the field that differs. A refused id stays refused, whatever the
@@ -178,12 +188,14 @@ impl<'h> Book<'h> {
         if known.account_id != terms.accounts.credits.0 {
             return Err(LedgerError::Conflict("account"));
         }
+        if known.budget_account_id != terms.budget_id() {
+            return Err(LedgerError::Conflict("budget"));
+        }
         if known.asked != terms.asked {
             return Err(LedgerError::Conflict("amount"));
         }
         if known.state == HoldState::Refused.code() {
-            let available = self.account(known.account_id)?.available();
-            return Err(insufficient(known.asked, available));
+            return Err(self.room(known.account_id, known.budget_account_id)?.refusal(known.asked));
         }
         if known.amount < least {
             return Err(LedgerError::Conflict("least"));
@@ -204,6 +216,13 @@ impl<'h> Book<'h> {
         let paid = cost.min((self.account(terms.accounts.credits.0)?.available() + freed).max(0));
         let debt = cost - paid;
         self.require_room([(terms.accounts.debt.0, -debt), (revenue, cost)])?;
+        if let Some(budget) = terms.budget_id() {
+            self.require_room([(budget, -cost)])?;
+            let budget = self.account(budget)?;
+            budget.held -= freed;
+            // In full, also what the user now owes: it was spent.
+            budget.posted -= cost;
+        }
         let account = self.account(terms.accounts.credits.0)?;
         account.held -= freed;
         account.posted -= paid;
@@ -246,7 +265,9 @@ impl<'h> Book<'h> {
     fn give_back(&mut self, terms: &Terms, to: HoldState) -> Decision {
         let Ok(hold) = self.known_hold(terms) else { return Ok(Outcome::Closed) };
         if hold.state == HoldState::Open.code() {
-            self.account(hold.account_id)?.held -= hold.amount;
+            for id in std::iter::once(hold.account_id).chain(hold.budget_account_id) {
+                self.account(id)?.held -= hold.amount;
+            }
             self.close_hold(&hold, to, None, None);
         }
         Ok(Outcome::Closed)
@@ -259,6 +280,9 @@ impl<'h> Book<'h> {
         }
         if hold.account_id != terms.accounts.credits.0 {
             return Err(LedgerError::Conflict("account"));
+        }
+        if hold.budget_account_id != terms.budget_id() {
+            return Err(LedgerError::Conflict("budget"));
         }
         Ok(hold)
     }
@@ -333,8 +357,27 @@ impl<'h> Book<'h> {
     }
 }
 
-const fn insufficient(needed: i64, available: i64) -> LedgerError {
-    LedgerError::Insufficient { needed: Nanos(needed), available: Nanos(available) }
+/// What there is for a hold: of the balance, and of the key's budget where it has one.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    available: i64,
+    budget: Option<i64>,
+}
+
+impl Room {
+    /// A budget that is overdrawn still lets through what costs nothing.
+    fn granted(self) -> i64 {
+        self.budget.map_or(self.available, |budget| budget.max(0).min(self.available))
+    }
+
+    /// The tighter of the two is told.
+    fn refusal(self, needed: i64) -> LedgerError {
+        let needed = Nanos(needed);
+        match self.budget {
+            Some(budget) if budget < self.available => LedgerError::OverBudget { needed, available: Nanos(budget.max(0)) },
+            _ => LedgerError::Insufficient { needed, available: Nanos(self.available) },
+        }
+    }
 }
 
 const fn answer_of(operation: &OperationRow) -> Outcome {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tollgate_domain::{HoldId, KeyId};
+use tollgate_domain::{AccountId, HoldId, KeyId};
 
 /// What a hold is about: everything a settle needs to know without reading the hold's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,9 @@ pub struct Terms {
     pub hold: HoldId,
     pub accounts: UserAccounts,
     pub key: KeyId,
+    /// The sub-account of the key's budget. Journals of earlier servers do not name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<AccountId>,
     pub asked: i64,
     /// What was granted; what was asked for until then.
     pub amount: i64,
@@ -23,6 +26,11 @@ pub struct Terms {
 impl Terms {
     pub const fn asset(&self) -> Asset {
         self.accounts.asset
+    }
+
+    /// The budget's sub-account as the tables have it.
+    pub fn budget_id(&self) -> Option<i64> {
+        self.budget.map(|budget| budget.0)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The ledger's handle: what the rest of the house holds.
 
 use super::answers::Home;
+use super::budgets::Budgets;
 use super::command::{Command, Envelope, Outcome, Place, Terms};
 use super::line::Line;
 use super::live::LiveHolds;
@@ -62,14 +63,15 @@ pub struct Ledger {
     pub(super) desk: Arc<Desk>,
     places: Arc<Semaphore>,
     credits: Arc<Semaphore>,
-    store: Store,
+    pub(super) budgets: Arc<Budgets>,
+    pub(super) store: Store,
 }
 
 impl Ledger {
     pub(super) fn new(desk: Arc<Desk>, store: Store) -> Self {
         let places = Arc::new(Semaphore::new(OPEN_HOLDS_MAX));
         let credits = Arc::new(Semaphore::new(CREDITS_MAX));
-        Self { desk, places, credits, store }
+        Self { desk, places, credits, budgets: Arc::default(), store }
     }
 
     /// Asks for a hold. The ticket is pending until it is confirmed.
@@ -77,14 +79,15 @@ impl Ledger {
     /// # Errors
     /// `Overloaded` when too many holds are open in this process, or those that are asked for wait too long; `Conflict` for a negative amount.
     pub fn hold(&self, request: HoldRequest) -> Result<Ticket, LedgerError> {
-        let HoldRequest { id, accounts, key, amount, least, lifetime } = request;
+        let HoldRequest { id, accounts, key, budget, amount, least, lifetime } = request;
         if amount.is_negative() {
             return Err(LedgerError::Conflict("amount: less than nothing can't be held"));
         }
         let place = Arc::new(Arc::clone(&self.places).try_acquire_owned().map_err(|_| LedgerError::Overloaded)?);
         let in_line = self.desk.line.enter().ok_or(LedgerError::Overloaded)?;
-        let terms = Terms { hold: id, accounts, key, asked: amount.0, amount: amount.0, lifetime };
-        let early = self.known_balance(accounts.credits).is_some_and(|known| known.0 / 10 >= amount.0);
+        let terms = Terms { hold: id, accounts, key, budget, asked: amount.0, amount: amount.0, lifetime };
+        let is_plenty = |account| self.known_balance(account).is_some_and(|known| known.0 / 10 >= amount.0);
+        let early = is_plenty(accounts.credits) && budget.is_none_or(is_plenty);
         self.desk.live.insert(&terms);
         let hold = Command::Hold { terms, least: least.0.min(amount.0) };
         let decision = self.desk.send(hold, Some(Arc::clone(&place)));

@@ -42,6 +42,8 @@ pub struct HoldRequest {
     pub id: HoldId,
     pub accounts: UserAccounts,
     pub key: KeyId,
+    /// The key's budget, which must cover the call, too: see [`Ledger::budget_account`](super::Ledger::budget_account).
+    pub budget: Option<AccountId>,
     /// The worst case.
     pub amount: Nanos,
     /// When there is less than `amount`, all of it is granted down to this.
@@ -121,6 +123,9 @@ impl Balance {
 pub enum LedgerError {
     #[error("insufficient credits: {needed} needed, {available} available")]
     Insufficient { needed: Nanos, available: Nanos },
+    /// The user could pay, but not out of the key's budget.
+    #[error("the key's budget is used up: {needed} needed, {available} available")]
+    OverBudget { needed: Nanos, available: Nanos },
     /// The id was used before for something else; the field that differs.
     #[error("this id was used before with another {0}")]
     Conflict(&'static str),

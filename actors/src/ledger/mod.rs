@@ -20,6 +20,7 @@
 mod actor;
 mod answers;
 mod book;
+mod budgets;
 mod command;
 mod handle;
 mod keeper;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tollgate_store::transactions::{self, Folded};
-use tollgate_store::{Store, StoreError, account_deletion, activity, idempotency, ledger};
+use tollgate_store::{Store, StoreError, account_deletion, activity, failed_attempts, idempotency, ledger};
 
 /// Rows forgotten in one statement: some milliseconds.
 const ROWS_AT_ONCE: i64 = 1_000;
@@ -16,6 +16,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const TRACES_FOR: TimeDelta = TimeDelta::days(7);
 /// How long it is remembered that a batch of activity has landed; a journal is replayed long before.
 const BATCHES_KEPT: TimeDelta = TimeDelta::days(7);
+/// How long it is remembered what was tried in vain for a call.
+const ATTEMPTS_KEPT: TimeDelta = TimeDelta::days(30);
 
 /// Folds until all of history is in the totals.
 pub(super) async fn fold(deps: Arc<UpkeepDeps>, stop: CancellationToken) {
@@ -36,6 +38,7 @@ enum Past {
     /// As of that time.
     IdempotencyKeys(DateTime<Utc>),
     UnpaidHolds(DateTime<Utc>),
+    FailedAttempts(DateTime<Utc>),
 }
 
 impl Past {
@@ -45,6 +48,7 @@ impl Past {
             Self::ActivityBatches(before) => activity::forget_batches(store, before, ROWS_AT_ONCE).await,
             Self::IdempotencyKeys(now) => idempotency::forget(store, now, ROWS_AT_ONCE).await,
             Self::UnpaidHolds(before) => ledger::forget_unpaid_holds(store, before, ROWS_AT_ONCE).await,
+            Self::FailedAttempts(before) => failed_attempts::forget(store, before, ROWS_AT_ONCE).await,
         }
     }
 }
@@ -57,6 +61,7 @@ pub(super) async fn prune(deps: Arc<UpkeepDeps>, stop: CancellationToken) {
         Past::ActivityBatches(now - BATCHES_KEPT),
         Past::IdempotencyKeys(now),
         Past::UnpaidHolds(before(now, retention.unpaid_hold_days)),
+        Past::FailedAttempts(now - ATTEMPTS_KEPT),
     ];
     match account_deletion::sweep(&deps.store, now - TRACES_FOR).await {
         Ok(0) => {}

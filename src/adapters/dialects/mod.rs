@@ -6,6 +6,7 @@ mod aiml;
 mod chutes;
 mod featherless;
 mod glama;
+mod listed;
 mod listing;
 mod openai;
 mod openrouter;
@@ -17,9 +18,11 @@ mod tests;
 
 use super::{AdapterError, GatewaySettings};
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use listed::Listed;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tollgate_actors::ports::{CatalogModel, GatewayError};
 use tollgate_domain::GatewayId;
 
@@ -34,8 +37,8 @@ pub(super) struct Dialect {
     pub list_path: fn(base: &str) -> &'static str,
     /// An entry of its list in our form; `None` for what can't be asked for a chat.
     pub model: fn(&Value) -> Option<CatalogModel>,
-    /// What is to be done to the list as a whole.
-    pub tidy: fn(&mut Vec<CatalogModel>),
+    /// What becomes of a model whose id an earlier one of the list has.
+    pub again: fn(CatalogModel) -> CatalogModel,
 }
 
 /// The header in which a gateway wants its key.
@@ -66,28 +69,30 @@ impl Dialect {
 
     /// A gateway that differs in its list only.
     const fn listing(id: GatewayId, model: fn(&Value) -> Option<CatalogModel>) -> Self {
-        Self { id, key: KeyPlace::Bearer, headers: |_| Ok(HeaderMap::new()), list_path: |_| "models", model, tidy: |_| {} }
+        Self {
+            id,
+            key: KeyPlace::Bearer,
+            headers: |_| Ok(HeaderMap::new()),
+            list_path: |_| "models",
+            model,
+            again: |model| model,
+        }
     }
 
     /// Reads the body of the list: a bare array, or an object with `data`.
     ///
     /// # Errors
     /// `Malformed` for what is neither. An entry that is no model is left out.
-    pub fn read(&self, body: &[u8]) -> Result<Vec<CatalogModel>, GatewayError> {
+    pub fn read(&self, body: &[u8]) -> Result<Listed, GatewayError> {
         let entries = entries(body).map_err(|error| GatewayError::Malformed(format!("the list of models: {error}")))?;
-        let mut models: Vec<CatalogModel> = entries.iter().filter_map(self.model).collect();
-        if models.len() < entries.len() {
-            tracing::info!(gateway = %self.id, left_out = entries.len() - models.len(), "entries that are no chat models");
-        }
-        (self.tidy)(&mut models);
-        Ok(models)
+        Ok(Listed::new(*self, entries))
     }
 }
 
-fn entries(body: &[u8]) -> serde_json::Result<Vec<Value>> {
+fn entries(body: &[u8]) -> serde_json::Result<Vec<Box<RawValue>>> {
     #[derive(Deserialize)]
     struct Wrapped {
-        data: Vec<Value>,
+        data: Vec<Box<RawValue>>,
     }
     if body.trim_ascii_start().starts_with(b"[") {
         return serde_json::from_slice(body);

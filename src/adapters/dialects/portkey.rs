@@ -3,14 +3,13 @@
 use super::listing::Listing;
 use super::{Dialect, KeyPlace, id_of, text_id};
 use serde_json::{Value, json};
-use std::collections::HashSet;
 use tollgate_actors::ports::CatalogModel;
 use tollgate_domain::GatewayId;
 
 /// `Authorization` would be for the provider behind it.
 const KEY: KeyPlace = KeyPlace::Header("x-portkey-api-key");
 
-pub(super) const DIALECT: Dialect = Dialect { key: KEY, tidy, ..Dialect::listing(GatewayId::Portkey, model) };
+pub(super) const DIALECT: Dialect = Dialect { key: KEY, again, ..Dialect::listing(GatewayId::Portkey, model) };
 
 /// `{"id": "@deepinfra/zai-org/GLM-4.5", "slug": "zai-org/GLM-4.5", "canonical_slug", "object": "model"}`: callers say the
 /// slug, Portkey wants its id.
@@ -28,17 +27,12 @@ fn model(entry: &Value) -> Option<CatalogModel> {
 }
 
 /// Two providers may have a model of one slug: the second one is called by its id, so that it can be called at all.
-fn tidy(models: &mut Vec<CatalogModel>) {
-    let mut taken = HashSet::with_capacity(models.len());
-    for model in models {
-        if taken.insert(model.id.clone()) {
-            continue;
-        }
-        if let Some(own) = &model.upstream_id {
-            model.id.clone_from(own);
-            if let Some(public) = model.public.as_object_mut() {
-                public.insert("id".to_owned(), json!(own));
-            }
+fn again(mut model: CatalogModel) -> CatalogModel {
+    if let Some(own) = &model.upstream_id {
+        model.id.clone_from(own);
+        if let Some(public) = model.public.as_object_mut() {
+            public.insert("id".to_owned(), json!(own));
         }
     }
+    model
 }

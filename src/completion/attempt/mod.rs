@@ -12,7 +12,6 @@ mod policy;
 mod report;
 
 use super::job::Job;
-use super::refusal;
 use super::route::Offer;
 use crate::http::error::ApiError;
 use actix_web::http::StatusCode;
@@ -203,7 +202,7 @@ impl<'a> Attempts<'a> {
         }
         self.failed = self.failed.saturating_add(1);
         report::failed(self.job, offer, self.failed, error, now.saturating_duration_since(at));
-        self.keep_refusal(refusal::of_gateway(offer.gateway, error));
+        self.keep_refusal(self.job.refusal(offer.gateway, error));
         if matches!(verdict.blame, Some(Failure::Gateway | Failure::Key)) {
             self.unreachable.push(offer.gateway);
         }

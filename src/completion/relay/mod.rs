@@ -7,6 +7,7 @@ use super::facts::Facts;
 use super::refusal;
 use super::settle::Received;
 use super::sse::{Frame, Scanner};
+use super::text::Transcript;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::value::RawValue;
 use tollgate_actors::ports::GatewayError;
@@ -43,6 +44,8 @@ struct Sheet {
     out: BytesMut,
     head: ChunkHead,
     usage: LastUsage,
+    /// What is said, where a chat session keeps it.
+    text: Option<Transcript>,
 }
 
 /// What all chunks of an answer share, as JSON.
@@ -86,8 +89,18 @@ impl Relay {
             out: BytesMut::new(),
             head: ChunkHead::default(),
             usage: LastUsage::default(),
+            text: None,
         };
         Self { scanner: Scanner::default(), sheet }
+    }
+
+    /// From now on what is said is kept.
+    pub fn keep_text(&mut self) {
+        self.sheet.text = Some(Transcript::default());
+    }
+
+    pub const fn take_text(&mut self) -> Option<Transcript> {
+        self.sheet.text.take()
     }
 
     /// Takes the next bytes of the provider's.
@@ -180,6 +193,9 @@ impl Sheet {
             return Progress::Failed(refusal::error_in_answer(error));
         }
         self.received.note(&facts);
+        if let Some(text) = &mut self.text {
+            text.note(data);
+        }
         self.chunks = self.chunks.saturating_add(1);
         let usage = facts.usage.filter(|usage| usage.get() != "null");
         if facts.choices.count == 0 && usage.is_some() {

@@ -8,6 +8,7 @@ mod messages;
 mod provider;
 mod rules;
 mod splice;
+mod turns;
 
 #[cfg(test)]
 mod tests;

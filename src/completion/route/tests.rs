@@ -19,7 +19,7 @@ fn catalog(models: &[(GatewayId, &str, i64)]) -> CatalogSnapshot {
             max_completion_tokens: None,
             public: json!({"id": id}),
         });
-        GatewayList::new(gateway, "2026-11-22T06:00:00Z".parse().unwrap(), models.collect(), DEFAULT)
+        GatewayList::new(gateway, "2026-11-22T06:00:00Z".parse().unwrap(), models, DEFAULT)
     });
     lists.fold(CatalogSnapshot::default(), |snapshot, list| snapshot.with(&list, DEFAULT))
 }

@@ -1,28 +1,18 @@
 //! `POST /user/api-keys`.
 
-use super::RESOURCE;
-use crate::http::error::{ApiError, FieldError};
+use super::fields::{self, ScopePermissions};
+use crate::http::error::ApiError;
 use crate::http::extract::Body;
-use crate::http::principal::{Principal, insufficient};
-use crate::http::text;
+use crate::http::principal::scopes::ApiKeys;
+use crate::http::principal::{May, Write};
 use crate::startup::Services;
 use actix_web::{post, web};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use tollgate_actors::identity::checks::{Scopes, parse_domain, parse_net};
-use tollgate_actors::identity::keys::Environment;
-use tollgate_actors::identity::{CreateKey, IdentityError};
+use serde_json::Number;
+use tollgate_actors::identity::{Caller, CreateKey, IdentityError};
+use tollgate_domain::{BudgetPeriod, Nanos};
 use utoipa::ToSchema;
-
-/// A century; longer is for ever.
-const EXPIRATION_DAYS_MAX: i64 = 36_500;
-
-/// Entries of a list; a key that needs more should name networks.
-const ENTRIES_MAX: usize = 100;
-
-type ScopePermissions = BTreeMap<String, Vec<String>>;
 
 /// A key to be made
 #[derive(Deserialize, ToSchema)]
@@ -39,8 +29,15 @@ pub struct CreateApiKeyRequest {
     max_requests: Option<i64>,
     /// Addresses and networks; empty: from anywhere.
     ip_allowlist: Option<Vec<String>>,
-    /// Hosts, each with its sub-domains; empty: any page.
+    /// Hosts, each with its sub-domains; empty: any page. Binds browsers only: other programs can send any header.
     domain_referrers: Option<Vec<String>>,
+    /// Models that the key may call, each by its id, or with `*` behind for all that begin so; empty: any.
+    allowed_models: Option<Vec<String>>,
+    /// What the key may spend in each period, in dollars.
+    #[schema(value_type = Option<f64>, exclusive_minimum = 0, maximum = 1_000_000_000)]
+    budget_usd: Option<Number>,
+    /// `daily`, `weekly`, `monthly` (from midnight UTC, Monday, the 1st), or `total` (default).
+    budget_period: Option<String>,
     /// `create`.
     action: Option<String>,
 }
@@ -67,11 +64,17 @@ pub struct SecurityFeatures {
     domain_referrers: Vec<String>,
     expiration_days: Option<i64>,
     max_requests: Option<i64>,
+    allowed_models: Vec<String>,
+    #[schema(value_type = Option<f64>)]
+    budget_usd: Option<Nanos>,
+    budget_period: Option<&'static str>,
     audit_logging: bool,
     last_used_tracking: bool,
 }
 
 /// Make a key
+///
+/// A key that may write `api_keys` can lift its own limits: give a key that leaves your hands scopes without it.
 #[utoipa::path(tag = "api keys", request_body = CreateApiKeyRequest, responses(
     (status = 200, description = "Made", body = CreateApiKeyResponse),
     (status = 400, description = "A rule is broken, or the name is taken"),
@@ -82,14 +85,14 @@ pub struct SecurityFeatures {
 #[post("/user/api-keys")]
 pub async fn create_api_key(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Write, ApiKeys>,
     Body(request): Body<CreateApiKeyRequest>,
 ) -> Result<web::Json<CreateApiKeyResponse>, ApiError> {
-    principal.require("write", RESOURCE)?;
-    let create = checked(request, &principal)?;
+    let create = checked(request, &caller.0)?;
     let (key_name, expiration_days) = (create.key_name.clone(), create.expiration_days);
-    let created = services.actors.identity.create_key(create).await.map_err(|error| refusal(error, &key_name))?;
+    let created = services.actors.identity.create_key(create).await.map_err(|error| fields::refusal(error, &key_name))?;
     let row = created.row;
+    let budget = row.budget.budget();
     Ok(web::Json(CreateApiKeyResponse {
         status: "success",
         message: "API key created successfully with enhanced security features",
@@ -103,6 +106,9 @@ pub async fn create_api_key(
             domain_referrers: row.domain_referrers,
             expiration_days,
             max_requests: row.max_requests,
+            allowed_models: row.model_allowlist,
+            budget_usd: budget.map(|budget| budget.limit),
+            budget_period: budget.map(|budget| budget.period.as_str()),
             audit_logging: true,
             last_used_tracking: true,
         },
@@ -110,81 +116,31 @@ pub async fn create_api_key(
     }))
 }
 
-fn checked(request: CreateApiKeyRequest, principal: &Principal) -> Result<CreateKey, ApiError> {
-    let [key_name] = text::all([text::short("key_name", &request.key_name)])?;
+fn checked(request: CreateApiKeyRequest, caller: &Caller) -> Result<CreateKey, ApiError> {
+    let key_name = fields::key_name(&request.key_name)?;
     if request.action.is_some_and(|action| action != "create") {
         return Err(ApiError::bad_request("Invalid action. Must be 'create'"));
     }
-    let tag = request.environment_tag.as_deref().unwrap_or("live");
-    let environment = Environment::parse(tag).ok_or_else(invalid_tag)?;
-    let max_requests = request.max_requests;
-    if max_requests.is_some_and(|most| most <= 0) {
-        return Err(ApiError::bad_request("Max requests must be positive"));
-    }
+    let everything = || ["read", "write", "admin"].map(|verb| (verb.to_owned(), vec!["*".to_owned()])).into();
     Ok(CreateKey {
-        user: principal.0.user,
+        user: caller.user,
         key_name,
-        environment,
-        scope_permissions: scopes(request.scope_permissions, principal)?,
-        expiration_days: expiration(request.expiration_days)?,
-        max_requests,
-        ip_allowlist: list("ip_allowlist", request.ip_allowlist, "IP address or network", |entry| parse_net(entry).is_some())?,
-        domain_referrers: list("domain_referrers", request.domain_referrers, "domain", |entry| parse_domain(entry).is_some())?,
+        environment: fields::environment(request.environment_tag.as_deref().unwrap_or("live"))?,
+        expiration_days: request.expiration_days.map(fields::expiration_days).transpose()?,
+        max_requests: request.max_requests.map(fields::max_requests).transpose()?,
+        scope_permissions: fields::scopes(&request.scope_permissions.unwrap_or_else(everything), caller)?,
+        ip_allowlist: fields::ip_allowlist(&request.ip_allowlist.unwrap_or_default())?,
+        domain_referrers: fields::domain_referrers(&request.domain_referrers.unwrap_or_default())?,
+        models: fields::allowed_models(&request.allowed_models.unwrap_or_default())?,
+        budget: budget(request.budget_usd.as_ref(), request.budget_period.as_deref())?,
     })
 }
 
-fn invalid_tag() -> ApiError {
-    let tags = Environment::ALL.map(|environment| format!("'{}'", environment.tag())).join(", ");
-    ApiError::bad_request(format!("Invalid environment tag. Must be one of: [{tags}]"))
-}
-
-fn expiration(days: Option<i64>) -> Result<Option<i64>, ApiError> {
-    match days {
-        Some(..=0) => Err(ApiError::bad_request("Expiration days must be positive")),
-        Some(days) if days > EXPIRATION_DAYS_MAX => {
-            Err(ApiError::bad_request(format!("Expiration days must be at most {EXPIRATION_DAYS_MAX}")))
-        }
-        days => Ok(days),
-    }
-}
-
-/// A key can't make one that may do more than itself: else a key with a narrow scope would be a wide one.
-fn scopes(asked: Option<ScopePermissions>, principal: &Principal) -> Result<Value, ApiError> {
-    let asked = match asked {
-        Some(asked) => json!(asked),
-        None => json!({"read": ["*"], "write": ["*"], "admin": ["*"]}),
-    };
-    let text = asked.to_string();
-    if text.len() > 16_384 || text.contains("\\u0000") {
-        return Err(ApiError::unprocessable(vec![FieldError::of_body("scope_permissions", "Not a list of scopes", Value::Null)]));
-    }
-    // Mutant: leaving this out turns `a_key_makes_no_key_that_may_do_more_than_itself` red.
-    if principal.0.scopes.cover(&Scopes::from_json(&asked)) { Ok(asked) } else { Err(insufficient("grant", "these_scopes")) }
-}
-
-fn list(
-    field: &'static str,
-    entries: Option<Vec<String>>,
-    what: &str,
-    good: impl Fn(&str) -> bool,
-) -> Result<Vec<String>, ApiError> {
-    let entries = entries.unwrap_or_default();
-    if entries.len() > ENTRIES_MAX {
-        let msg = format!("List should have at most {ENTRIES_MAX} items");
-        return Err(ApiError::unprocessable(vec![FieldError::of_body(field, msg, Value::Null)]));
-    }
-    let entries: Vec<String> = entries.iter().map(|entry| entry.trim().to_owned()).filter(|entry| !entry.is_empty()).collect();
-    match entries.iter().find(|entry| !good(entry)) {
-        Some(bad) => Err(ApiError::bad_request(format!("Invalid {what}: {}", bad.escape_debug().take(60).collect::<String>()))),
-        None => Ok(entries),
-    }
-}
-
-fn refusal(error: IdentityError, key_name: &str) -> ApiError {
-    match error {
-        IdentityError::KeyNameTaken => {
-            ApiError::bad_request(format!("Key name '{key_name}' already exists for this user. Please choose a different name."))
-        }
-        error => error.into(),
+fn budget(dollars: Option<&Number>, period: Option<&str>) -> Result<Option<(Nanos, BudgetPeriod)>, ApiError> {
+    let period = period.map(fields::budget_period).transpose()?;
+    match dollars {
+        Some(dollars) => Ok(Some((fields::budget(dollars)?, period.unwrap_or(BudgetPeriod::Total)))),
+        None if period.is_some() => Err(IdentityError::NoBudget.into()),
+        None => Ok(None),
     }
 }

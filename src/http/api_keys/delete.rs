@@ -1,15 +1,15 @@
 //! `DELETE /user/api-keys/{key_id}`.
 
-use super::RESOURCE;
+use super::fields;
 use crate::http::error::ApiError;
 use crate::http::extract::{Path, parse};
 use crate::http::limits::RawBody;
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::ApiKeys;
+use crate::http::principal::{May, Write};
 use crate::startup::Services;
 use actix_web::{delete, web};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use tollgate_actors::identity::IdentityError;
 use tollgate_domain::KeyId;
 use utoipa::ToSchema;
 
@@ -36,7 +36,7 @@ pub struct DeleteApiKeyResponse {
 
 /// Delete a key
 ///
-/// It is refused at once here, and within a second on every other replica.
+/// It is refused at once here, and within a second on every other replica; so is the secret before its last rotation.
 #[utoipa::path(tag = "api keys", params(("key_id" = i64, Path)), request_body = Option<DeleteApiKeyRequest>, responses(
     (status = 200, description = "Deleted", body = DeleteApiKeyResponse),
     (status = 400, description = "Not confirmed"),
@@ -47,17 +47,13 @@ pub struct DeleteApiKeyResponse {
 #[delete("/user/api-keys/{key_id}")]
 pub async fn delete_api_key(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Write, ApiKeys>,
     Path(key_id): Path<i64>,
     body: RawBody,
 ) -> Result<web::Json<DeleteApiKeyResponse>, ApiError> {
-    principal.require("write", RESOURCE)?;
     confirm(&body.0)?;
-    let deleted = services.actors.identity.delete_key(principal.0.user, KeyId(key_id)).await;
-    let deleted = deleted.map_err(|error| match error {
-        IdentityError::UnknownKey => ApiError::not_found("API key not found"),
-        error => error.into(),
-    })?;
+    let deleted = services.actors.identity.delete_key(caller.0.user, KeyId(key_id)).await;
+    let deleted = deleted.map_err(|error| fields::refusal(error, ""))?;
     Ok(web::Json(DeleteApiKeyResponse {
         status: "success",
         message: "API key deleted successfully",

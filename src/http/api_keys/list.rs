@@ -1,14 +1,18 @@
 //! `GET /user/api-keys`.
 
-use super::RESOURCE;
+use super::budget::BudgetUse;
 use crate::http::error::ApiError;
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::ApiKeys;
+use crate::http::principal::{May, Read};
 use crate::startup::Services;
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
-use tollgate_store::api_keys::KeyRow;
+use tollgate_domain::KeyId;
+use tollgate_store::api_keys::{KeyRow, PreviousSecret};
+use tollgate_store::ledger::BudgetLeft;
 use utoipa::ToSchema;
 
 /// The user's keys
@@ -46,6 +50,11 @@ pub struct ApiKey {
     usage_percentage: Option<f64>,
     ip_allowlist: Vec<String>,
     domain_referrers: Vec<String>,
+    /// Empty: any model.
+    allowed_models: Vec<String>,
+    budget: Option<BudgetUse>,
+    /// `null`: it has had one secret only.
+    rotation: Option<Rotation>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     last_used_at: Option<DateTime<Utc>>,
@@ -59,9 +68,23 @@ pub struct SecurityStatus {
     has_domain_restrictions: bool,
     has_expiration: bool,
     has_usage_limits: bool,
+    has_model_restrictions: bool,
+    has_budget: bool,
     last_used_tracking: bool,
     audit_logging: bool,
     phase4_enhanced: bool,
+}
+
+/// The last rotation of a key, and the secret before it
+#[derive(Serialize, ToSchema)]
+pub struct Rotation {
+    rotated_at: DateTime<Utc>,
+    /// When the secret before it ends, or ended; `null`: with the rotation.
+    previous_key_expires_at: Option<DateTime<Utc>>,
+    previous_key_masked: Option<String>,
+    previous_key_last4: Option<String>,
+    /// Does it work still?
+    previous_key_active: bool,
 }
 
 /// List the keys
@@ -69,16 +92,15 @@ pub struct SecurityStatus {
     (status = 200, description = "The keys", body = ListApiKeysResponse),
     (status = 401, description = "No valid key"),
     (status = 403, description = "The key may not read keys"),
+    (status = 503, description = "The database is away"),
 ))]
 #[get("/user/api-keys")]
 pub async fn list_api_keys(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Read, ApiKeys>,
 ) -> Result<web::Json<ListApiKeysResponse>, ApiError> {
-    principal.require("read", RESOURCE)?;
-    let rows = services.actors.identity.list_keys(principal.0.user).await?;
-    let now = services.clock.now();
-    let keys: Vec<ApiKey> = rows.into_iter().map(|row| ApiKey::of(row, now)).collect();
+    let rows = services.actors.identity.list_keys(caller.0.user).await?;
+    let keys = ApiKey::all(&services, rows).await?;
     Ok(web::Json(ListApiKeysResponse {
         status: "success",
         message: format!("Retrieved {} API keys", keys.len()),
@@ -90,18 +112,27 @@ pub async fn list_api_keys(
 }
 
 impl ApiKey {
-    fn of(row: KeyRow, now: DateTime<Utc>) -> Self {
-        let security_status = SecurityStatus {
-            has_ip_restrictions: !row.ip_allowlist.is_empty(),
-            has_domain_restrictions: !row.domain_referrers.is_empty(),
-            has_expiration: row.expiration_date.is_some(),
-            has_usage_limits: row.max_requests.is_some(),
-            last_used_tracking: true,
-            audit_logging: true,
-            phase4_enhanced: true,
-        };
+    /// The keys as they are shown, in the same order.
+    ///
+    /// # Errors
+    /// 503 when the database is away.
+    pub(super) async fn all(services: &Services, rows: Vec<KeyRow>) -> Result<Vec<Self>, ApiError> {
+        let budgeted: Vec<KeyId> = rows.iter().filter(|row| row.budget.budget().is_some()).map(|row| KeyId(row.id)).collect();
+        let left = services.actors.identity.budgets_left(&budgeted).await?;
+        let now = services.clock.now();
+        Ok(rows.into_iter().map(|row| Self::of(left.get(&KeyId(row.id)), row, now)).collect())
+    }
+
+    /// The same, with the whole secret in the place of the masked one.
+    pub(super) fn with_secret(self, secret: &SecretString) -> Self {
+        Self { api_key: secret.expose_secret().to_owned(), ..self }
+    }
+
+    fn of(left: Option<&BudgetLeft>, row: KeyRow, now: DateTime<Utc>) -> Self {
+        let budget = row.budget.budget().map(|budget| BudgetUse::from_rows(&budget, left, now));
         Self {
             id: row.id,
+            security_status: SecurityStatus::of(&row),
             api_key: row.masked,
             last4: row.last4,
             key_name: row.key_name,
@@ -117,10 +148,40 @@ impl ApiKey {
             usage_percentage: row.max_requests.map(|most| percentage(row.requests_used, most)),
             ip_allowlist: row.ip_allowlist,
             domain_referrers: row.domain_referrers,
+            allowed_models: row.model_allowlist,
+            budget,
+            rotation: row.rotated_at.map(|rotated_at| Rotation::of(rotated_at, row.previous, now)),
             created_at: row.created_at,
             updated_at: row.updated_at,
             last_used_at: row.last_used_at,
-            security_status,
+        }
+    }
+}
+
+impl SecurityStatus {
+    fn of(row: &KeyRow) -> Self {
+        Self {
+            has_ip_restrictions: !row.ip_allowlist.is_empty(),
+            has_domain_restrictions: !row.domain_referrers.is_empty(),
+            has_expiration: row.expiration_date.is_some(),
+            has_usage_limits: row.max_requests.is_some(),
+            has_model_restrictions: !row.model_allowlist.is_empty(),
+            has_budget: row.budget.budget().is_some(),
+            last_used_tracking: true,
+            audit_logging: true,
+            phase4_enhanced: true,
+        }
+    }
+}
+
+impl Rotation {
+    fn of(rotated_at: DateTime<Utc>, previous: PreviousSecret, now: DateTime<Utc>) -> Self {
+        Self {
+            rotated_at,
+            previous_key_active: previous.previous_expires_at.is_some_and(|end| end > now),
+            previous_key_expires_at: previous.previous_expires_at,
+            previous_key_masked: previous.previous_masked,
+            previous_key_last4: previous.previous_last4,
         }
     }
 }

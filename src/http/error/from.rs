@@ -4,6 +4,7 @@ use super::ApiError;
 use actix_web::http::StatusCode;
 use std::time::Duration;
 use tollgate_actors::runtime::AskError;
+use tollgate_actors::sessions::SessionsError;
 use tollgate_store::StoreError;
 
 /// What a client is told to wait when a part is overloaded or away. Short: most overloads are gone in less.
@@ -13,6 +14,10 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => Self::unavailable(RETRY_SOON).with_cause(&error),
+            // The account was deleted while it was asked for something.
+            StoreError::Constraint { ref constraint } if constraint.ends_with("_user_id_fkey") => {
+                Self::unauthorized("Invalid API key").with_cause(&error)
+            }
             // Those who expect a constraint to refuse look for it themselves.
             StoreError::Constraint { .. } | StoreError::Query(_) => Self::internal(&error),
         }
@@ -29,6 +34,19 @@ impl From<AskError> for ApiError {
                 "The request took too long; it may have been carried out all the same",
             )
             .with_cause(&error),
+        }
+    }
+}
+
+impl From<SessionsError> for ApiError {
+    fn from(error: SessionsError) -> Self {
+        match error {
+            SessionsError::Busy => {
+                Self::too_many_requests("Too many calls wait for this chat session; wait for their answers", Some(RETRY_SOON))
+                    .with_code("session_busy")
+            }
+            SessionsError::Overloaded => Self::unavailable(RETRY_SOON).with_cause(&error),
+            SessionsError::Store(error) => error.into(),
         }
     }
 }

@@ -22,7 +22,7 @@ fn listed(gateway: GatewayId, ids: &[&str]) -> GatewayList {
         max_completion_tokens: None,
         public: json!({"id": id, "name": "\"quoted\" \u{1F600}", "pricing": {"prompt": null}, "created": id.contains("dated").then_some(1_715_558_400), "provider_slug": id.split_once('/').map(|(slug, _)| slug)}),
     };
-    GatewayList::new(gateway, "2026-11-22T06:00:00Z".parse().unwrap(), ids.iter().map(model).collect(), DEFAULT)
+    GatewayList::new(gateway, "2026-11-22T06:00:00Z".parse().unwrap(), ids.iter().map(model), DEFAULT)
 }
 
 fn snapshot(lists: &[GatewayList]) -> CatalogSnapshot {

@@ -36,6 +36,16 @@ impl From<IdentityError> for ApiError {
             IdentityError::TooManyRegistrations { retry_after } => {
                 Self::too_many_requests("Too many registrations from this address", Some(retry_after))
             }
+            IdentityError::CapBelowUse => Self::bad_request("Max requests must not be below the requests that the key has made"),
+            IdentityError::NoBudget => Self::bad_request("The key has no budget: give budget_usd"),
+            IdentityError::RotateInactive => Self::bad_request("API key is inactive: set is_active before it is rotated"),
+            IdentityError::RotateExpired => Self::bad_request("API key has expired: set expiration_days before it is rotated"),
+            IdentityError::BeyondScopes => {
+                Self::forbidden("Insufficient permissions to rotate a key that may do more than the one that asks")
+            }
+            IdentityError::TooManyKeys(most) => {
+                Self::bad_request(format!("At most {most} keys are rotated at once: name an environment_tag"))
+            }
             IdentityError::RequestCap => Refusal::RequestCap.into(),
             IdentityError::AboveGrant { key, ceiling } => Self::bad_request(above(key, &ceiling)),
             IdentityError::Ledger(error) => of_ledger(error),
@@ -62,6 +72,6 @@ pub(in crate::http) fn of_ledger(error: LedgerError) -> ApiError {
     match error {
         LedgerError::Conflict(_) => ApiError::conflict("This operation was made before with another content"),
         LedgerError::Overloaded | LedgerError::Unavailable => ApiError::unavailable(RETRY_SOON).with_cause(&error),
-        LedgerError::Insufficient { .. } | LedgerError::Unknown(_) => ApiError::internal(&error),
+        LedgerError::Insufficient { .. } | LedgerError::OverBudget { .. } | LedgerError::Unknown(_) => ApiError::internal(&error),
     }
 }

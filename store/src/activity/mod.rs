@@ -24,6 +24,12 @@ pub const CHAT_COMPLETION: &str = "chat_completion";
 /// Someone signed in.
 pub const USER_LOGIN: &str = "user_login";
 
+/// What was done with a chat session.
+pub const SESSION_CREATED: &str = "session_created";
+pub const SESSION_UPDATED: &str = "session_updated";
+pub const SESSION_DELETED: &str = "session_deleted";
+pub const MESSAGE_SENT: &str = "message_sent";
+
 /// What an action is shown as that is no model call (`contract.md` A.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Labels {

@@ -22,6 +22,7 @@ statement! {
 
     opened_id: Vec<Uuid> => Array<SqlUuid>,
     opened_account: Vec<i64> => Array<BigInt>,
+    opened_budget: Vec<Option<i64>> => Array<Nullable<BigInt>>,
     opened_asked: Vec<i64> => Array<BigInt>,
     opened_amount: Vec<i64> => Array<BigInt>,
     opened_state: Vec<i16> => Array<SmallInt>,
@@ -97,6 +98,7 @@ pub fn lay_out<'a>(batch: &'a Batch, slot: i32, head: &ChainHead, at: DateTime<U
         account_held_delta: column(accounts, |change| change.held_delta),
         opened_id: column(opened, |hold| hold.id),
         opened_account: column(opened, |hold| hold.account_id),
+        opened_budget: column(opened, |hold| hold.budget_account_id),
         opened_asked: column(opened, |hold| hold.asked),
         opened_amount: column(opened, |hold| hold.amount),
         opened_state: column(opened, |hold| hold.state.code()),

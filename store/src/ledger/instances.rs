@@ -7,7 +7,7 @@ use crate::{Store, StoreError};
 use chrono::{DateTime, Utc};
 use diesel::dsl::{now, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -121,6 +121,8 @@ pub struct DueHold {
     pub account: i64,
     #[diesel(sql_type = BigInt)]
     pub debt_account: i64,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub budget_account: Option<i64>,
     #[diesel(sql_type = BigInt)]
     pub asked: i64,
     #[diesel(sql_type = BigInt)]
@@ -142,8 +144,8 @@ pub async fn due_holds(
     limit: i64,
 ) -> Result<Vec<DueHold>, StoreError> {
     let due = diesel::sql_query(format!(
-        "SELECT h.id, a.user_id, a.asset, h.account_id AS account, d.id AS debt_account, h.asked, h.amount,
-             h.expires_at <= $1 AS expired
+        "SELECT h.id, a.user_id, a.asset, h.account_id AS account, d.id AS debt_account,
+             h.budget_account_id AS budget_account, h.asked, h.amount, h.expires_at <= $1 AS expired
          FROM holds h
          JOIN accounts a ON a.id = h.account_id
          JOIN accounts d ON d.user_id = a.user_id AND d.kind = 'debt' AND d.asset = a.asset

@@ -1,10 +1,11 @@
-//! The ledger's tables. Only a [`Writer`] changes them; everyone may read.
+//! The ledger's tables. Only a [`Writer`] changes them, but for the limits of budgets; everyone may read.
 //!
 //! `batch.sql` writes a whole batch in one statement; `writer.rs` decides when it may be believed, `instances.rs` says who
-//! is alive, `chain.rs` makes history tamper-evident, `verify.rs` proves that the books balance, `retention.rs` says what is
-//! forgotten.
+//! is alive, `budgets.rs` opens the sub-accounts of keys' budgets, `chain.rs` makes history tamper-evident, `verify.rs` proves
+//! that the books balance, `retention.rs` says what is forgotten.
 
 mod batch;
+pub(crate) mod budgets;
 mod chain;
 mod instances;
 mod retention;
@@ -12,6 +13,7 @@ mod rows;
 mod verify;
 mod writer;
 
+pub use budgets::{BudgetLeft, BudgetRow, budgets_left, open_budget};
 pub use instances::{DueHold, due_holds, ensure_partitions, extend_holds};
 pub use retention::forget_unpaid_holds;
 pub use rows::{

@@ -56,6 +56,8 @@ pub struct AccountRow {
 pub struct HoldRow {
     pub id: Uuid,
     pub account_id: i64,
+    /// The budget that it is reserved in, too.
+    pub budget_account_id: Option<i64>,
     pub asked: i64,
     pub amount: i64,
     pub state: i16,
@@ -88,6 +90,7 @@ pub struct AccountChange {
 pub struct NewHold {
     pub id: Uuid,
     pub account_id: i64,
+    pub budget_account_id: Option<i64>,
     pub asked: i64,
     pub amount: i64,
     pub state: HoldState,

@@ -93,13 +93,27 @@ impl fmt::Display for VerifyReport {
 }
 
 /// The laws of the books, each a query that lists what breaks it.
-const LAWS: [&str; 10] = [
+const LAWS: [&str; 12] = [
     "SELECT format('account %s has %s, its transfers say %s', a.id, a.posted, coalesce(t.sum, 0)) AS line
      FROM accounts a LEFT JOIN (
          SELECT account, sum(amount) AS sum FROM (
              SELECT credit_account AS account, amount FROM transfers
              UNION ALL SELECT debit_account, -amount FROM transfers) m GROUP BY account) t ON t.account = a.id
-     WHERE a.posted <> coalesce(t.sum, 0)",
+     WHERE coalesce(t.sum, 0) <> CASE a.kind WHEN 'budget' THEN 0 ELSE a.posted END",
+    // No money moves in or out of a budget: its holds say what is left of it.
+    "SELECT format('the budget on account %s has %s left, its limit and its holds say %s', coalesce(a.id, b.account_id),
+         coalesce(a.posted::text, 'nothing'), coalesce((b.limit_nanos - coalesce(h.sum, 0))::text, 'nothing')) AS line
+     FROM (SELECT id, posted FROM accounts WHERE kind = 'budget') a
+     FULL JOIN key_budgets b ON b.account_id = a.id
+     LEFT JOIN (SELECT budget_account_id, sum(charged) AS sum FROM holds
+         WHERE state = 1 AND budget_account_id IS NOT NULL GROUP BY budget_account_id) h ON h.budget_account_id = a.id
+     WHERE a.posted IS DISTINCT FROM b.limit_nanos - coalesce(h.sum, 0)",
+    "SELECT format('hold %s of key %s was charged to a budget of key %s', h.id, u.api_key_id, coalesce(b.api_key_id::text, 'none'))
+         AS line
+     FROM holds h JOIN usage_records u ON u.hold_id = h.id LEFT JOIN key_budgets b ON b.account_id = h.budget_account_id
+     LEFT JOIN accounts a ON a.id = h.budget_account_id
+     WHERE h.budget_account_id IS NOT NULL
+         AND (b.api_key_id IS DISTINCT FROM u.api_key_id OR a.user_id IS DISTINCT FROM u.user_id)",
     "SELECT format('transfer %s of %s names an account that is not there', t.reference, t.created_at) AS line
      FROM transfers t LEFT JOIN accounts d ON d.id = t.debit_account LEFT JOIN accounts c ON c.id = t.credit_account
      WHERE d.id IS NULL OR c.id IS NULL",
@@ -107,10 +121,14 @@ const LAWS: [&str; 10] = [
      FROM transfers t JOIN accounts a ON a.id IN (t.debit_account, t.credit_account) WHERE a.user_id <> t.user_id",
     "SELECT format('account %s holds %s, its open holds say %s', a.id, a.held, coalesce(h.sum, 0)) AS line
      FROM accounts a LEFT JOIN (
-         SELECT account_id, sum(amount) AS sum FROM holds WHERE state = 0 GROUP BY account_id) h ON h.account_id = a.id
+         SELECT account_id, sum(amount) AS sum FROM (
+             SELECT account_id, amount FROM holds WHERE state = 0
+             UNION ALL SELECT budget_account_id, amount FROM holds WHERE state = 0 AND budget_account_id IS NOT NULL) o
+         GROUP BY account_id) h ON h.account_id = a.id
      WHERE a.held <> coalesce(h.sum, 0)",
     "SELECT format('open hold %s is on an account that is not there', h.id) AS line
-     FROM holds h LEFT JOIN accounts a ON a.id = h.account_id WHERE h.state = 0 AND a.id IS NULL",
+     FROM holds h LEFT JOIN accounts a ON a.id = h.account_id LEFT JOIN accounts b ON b.id = h.budget_account_id
+     WHERE h.state = 0 AND (a.id IS NULL OR (h.budget_account_id IS NOT NULL AND b.id IS NULL))",
     "SELECT format('hold %s was settled for %s, its %s usage records say %s', coalesce(h.id, u.hold_id),
          coalesce(h.charged::text, 'nothing'), coalesce(u.count, 0), coalesce(u.cost::text, 'nothing')) AS line
      FROM (SELECT id, charged FROM holds WHERE state = 1) h

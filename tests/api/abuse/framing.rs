@@ -337,6 +337,28 @@ async fn no_malformed_request_is_served_charged_or_hides_another() {
     assert_well(app, &user).await;
 }
 
+/// The first request makes the key known, and what the key has used is not read before its answer.
+#[actix_web::test]
+async fn a_broken_chunk_is_answered_also_when_little_is_known_of_the_key_yet() {
+    let app = &support::app_with(&SETTINGS).await;
+    for _ in 0..3 {
+        let user = app.register_user().await;
+        let head = format!(
+            "POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nTransfer-Encoding: chunked\r\n\r\n",
+            user.key
+        );
+        let broken = format!("{head}g\r\n");
+        let breaking = async {
+            for _ in 0..20 {
+                let answer = exchange(app, broken.as_bytes()).await;
+                assert_eq!(answer.statuses, [400], "{answer:?}");
+            }
+        };
+        let (stalled, ()) = futures_util::join!(exchange(app, head.as_bytes()), breaking);
+        assert_eq!(stalled.statuses, [408], "{stalled:?}");
+    }
+}
+
 fn verdict(case: &Case, status: Option<u16>, serves_next: bool) -> Result<(), String> {
     let is_refused = matches!(status, Some(400..=499));
     if !is_refused {

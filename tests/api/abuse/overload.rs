@@ -18,6 +18,7 @@ async fn fill(app: &TestApp, user: &TestUser) -> Vec<Ticket> {
             id: HoldId(Uuid::now_v7()),
             accounts: caller.accounts,
             key: caller.key,
+            budget: None,
             amount: Nanos::ZERO,
             least: Nanos::ZERO,
             lifetime: Duration::from_secs(120),

@@ -19,7 +19,7 @@ fn admin_doors() -> impl Iterator<Item = Door> {
 
 fn nobody() -> Visitor {
     let user = TestUser { id: 1, key: String::new(), username: "nobody".to_owned() };
-    Visitor { user, key_id: 1, generation: "gen-0".to_owned() }
+    Visitor { user, key_id: 1, session_id: 1, generation: "gen-0".to_owned() }
 }
 
 #[actix_web::test]
@@ -164,6 +164,7 @@ async fn what_is_anothers_is_not_there() {
         let profile = json!({"name": "Canary Name", "preferences": {"canary": "Canary Preference"}});
         let put = app.request(Method::PUT, "/user/profile").bearer_auth(&owner.user.key).json(&profile);
         assert_eq!(Reply::of(put).await.status, 200);
+        session(&app, &owner.user).await;
         let (_, canary_key) = spare_key(&app, &owner.user, json!({"key_name": "Canary Key"})).await;
         let reply = Reply::of(request(&app, &door, &owner).bearer_auth(&stranger.user.key)).await;
         let names_an_object = door.path.contains('{') || door.query.contains('{');
@@ -180,6 +181,8 @@ async fn what_is_anothers_is_not_there() {
         let ids: Vec<_> = keys["keys"].as_array().unwrap().iter().map(|key| key["id"].as_i64().unwrap()).collect();
         let spare = (owner.key_id != 0).then_some(owner.key_id);
         assert!(ids.contains(&canary_key) && spare.is_none_or(|id| ids.contains(&id)), "{door:?}");
+        let sessions = app.get_as(&owner.user.key, "/v1/chat/stats").await.json();
+        assert!(sessions["data"]["total_messages"].as_i64().unwrap() >= 1, "{door:?}: {sessions}");
         let limits = app.get_as(&owner.user.key, "/user/rate-limits").await.json();
         let unchanged = |config: &Value| config["rate_limit_config"]["requests_per_minute"] == 1_000_000_000;
         assert!(limits["rate_limit_configs"].as_array().unwrap().iter().all(unchanged), "{door:?}");

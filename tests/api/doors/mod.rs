@@ -14,6 +14,7 @@ use table::{Door, How, Needs};
 struct Visitor {
     user: TestUser,
     key_id: i64,
+    session_id: i64,
     generation: String,
 }
 
@@ -21,7 +22,18 @@ async fn visitor(app: &TestApp, door: &Door) -> Visitor {
     let user = app.register_user().await;
     let key_id = if door.path.contains("{key_id}") { spare_key(app, &user, json!({})).await.1 } else { 0 };
     let generation = if door.query.contains("{generation}") { call(app, &user.key).await } else { String::new() };
-    Visitor { user, key_id, generation }
+    let session_id = if door.path.contains("{session_id}") { session(app, &user).await } else { 0 };
+    Visitor { user, key_id, session_id, generation }
+}
+
+/// A chat session with a message; its id.
+async fn session(app: &TestApp, user: &TestUser) -> i64 {
+    let made = app.post_as(&user.key, "/v1/chat/sessions", json!({"title": "Canary Session"})).await;
+    assert_eq!(made.status, 200, "{made:?}");
+    let id = made.json()["data"]["id"].as_i64().unwrap();
+    let message = json!({"role": "user", "content": "Canary Message"});
+    assert_eq!(app.post_as(&user.key, &format!("/v1/chat/sessions/{id}/messages"), message).await.status, 200);
+    id
 }
 
 /// A further key with these fields, and its id.
@@ -52,10 +64,11 @@ fn build(
     path: &str,
     query: &str,
     body: Option<&Value>,
-    Visitor { user, key_id, generation }: &Visitor,
+    Visitor { user, key_id, session_id, generation }: &Visitor,
 ) -> RequestBuilder {
     let separator = if query.is_empty() { "" } else { "?" };
-    let url = format!("{path}{separator}{query}").replace("{key_id}", &key_id.to_string()).replace("{generation}", generation);
+    let url = format!("{path}{separator}{query}").replace("{key_id}", &key_id.to_string());
+    let url = url.replace("{session_id}", &session_id.to_string()).replace("{generation}", generation);
     assert!(!url.contains('{'), "{url}: a placeholder that nobody fills");
     let request = app.request(Method::from_bytes(door.method.as_bytes()).unwrap(), &url);
     match body {

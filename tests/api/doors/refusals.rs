@@ -66,7 +66,7 @@ async fn a_key_that_may_not_be_used_from_there_or_any_more_is_refused_at_every_d
         (used_up, 429, "API key request limit reached"),
     ];
     for door in doors().iter().filter(|door| needs_key(door)) {
-        let about = Visitor { user: user.clone(), key_id: 1, generation: "gen-0".to_owned() };
+        let about = Visitor { user: user.clone(), key_id: 1, session_id: 1, generation: "gen-0".to_owned() };
         for (key, status, text) in &refused {
             let reply = Reply::of(request(&app, door, &about).bearer_auth(key)).await;
             assert_eq!(text_of(door, &reply, *status), *text, "{door:?}");
@@ -79,7 +79,7 @@ async fn an_address_that_asks_too_often_is_429_at_every_door() {
     let app = support::app_with(&[("RATE_LIMIT_ADDRESS_PER_MINUTE", "1")]).await;
     app.get("/").await;
     let user = TestUser { id: 1, key: "gw_live_nobody".to_owned(), username: "nobody".to_owned() };
-    let about = Visitor { user, key_id: 1, generation: "gen-0".to_owned() };
+    let about = Visitor { user, key_id: 1, session_id: 1, generation: "gen-0".to_owned() };
     for door in doors() {
         let request = build(&app, &door, &filled(door.path), door.query, door.body.as_ref(), &about);
         let reply = Reply::of(let_in(&door, request, &about)).await;
@@ -90,7 +90,8 @@ async fn an_address_that_asks_too_often_is_429_at_every_door() {
 
 /// The doors that a client can use as if nothing were wrong, and the others refuse with that status.
 async fn walk(app: &TestApp, user: &TestUser, status: u16, served: impl Fn(&Door) -> bool) -> Vec<String> {
-    let about = Visitor { user: user.clone(), key_id: 1, generation: "gen-00000000000000000000000000000000".to_owned() };
+    let about =
+        Visitor { user: user.clone(), key_id: 1, session_id: 1, generation: "gen-00000000000000000000000000000000".to_owned() };
     let mut texts = Vec::new();
     for door in doors() {
         let request = build(app, &door, &filled(door.path), door.query, door.body.as_ref(), &about);

@@ -1,6 +1,6 @@
 //! The table: one row for each route, as `/openapi.json` spells it. A new door adds its row here.
 //!
-//! `{key_id}` in a path is a key of the caller's, `{generation}` in a query a call of theirs, `{user_id}` in a body they themselves:
+//! `{key_id}` and `{session_id}` in a path are the caller's, `{generation}` in a query is a call of theirs, `{user_id}` in a body they themselves:
 //! the walk asks for a stranger's, too.
 
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ impl Door {
         self
     }
 
-    fn from_memory(self) -> Self {
+    fn in_memory(self) -> Self {
         Self { from_memory: true, ..self }
     }
 }
@@ -94,38 +94,38 @@ fn with(mut body: Value, field: &str, value: Value) -> Value {
 }
 
 pub fn doors() -> Vec<Door> {
-    [house(), catalogue(), users(), usage(), limits(), operator()].concat()
+    [house(), catalogue(), users(), sessions(), usage(), limits(), operator()].concat()
 }
 
 fn house() -> Vec<Door> {
     vec![
-        open("GET /").from_memory(),
-        open("GET /health").from_memory(),
-        open("GET /ready").or(503, How::Elsewhere("house.rs")).from_memory(),
-        open("GET /openapi.json").from_memory(),
-        open("GET /docs").from_memory(),
-        open("GET /docs/{file}").or(404, How::Path("/docs/nothing.html")).from_memory(),
-        admin("GET /metrics").from_memory(),
+        open("GET /").in_memory(),
+        open("GET /health").in_memory(),
+        open("GET /ready").or(503, How::Elsewhere("house.rs")).in_memory(),
+        open("GET /openapi.json").in_memory(),
+        open("GET /docs").in_memory(),
+        open("GET /docs/{file}").or(404, How::Path("/docs/nothing.html")).in_memory(),
+        admin("GET /metrics").in_memory(),
     ]
 }
 
 fn catalogue() -> Vec<Door> {
     let moon = || How::Query("gateway=moon");
     vec![
-        open("GET /models").or(400, moon()).or(422, How::Query("limit=x")).from_memory(),
-        open("GET /catalog/models").or(400, moon()).or(422, How::Query("limit=x")).from_memory(),
-        open("GET /models/providers").or(400, moon()).from_memory(),
-        open("GET /catalog/provider").or(400, moon()).or(422, How::Query("limit=x")).from_memory(),
-        open("GET /model/{provider}/{model}").or(400, moon()).or(404, How::Path("/model/nobody/nothing")).from_memory(),
+        open("GET /models").or(400, moon()).or(422, How::Query("limit=x")).in_memory(),
+        open("GET /catalog/models").or(400, moon()).or(422, How::Query("limit=x")).in_memory(),
+        open("GET /models/providers").or(400, moon()).in_memory(),
+        open("GET /catalog/provider").or(400, moon()).or(422, How::Query("limit=x")).in_memory(),
+        open("GET /model/{provider}/{model}").or(400, moon()).or(404, How::Path("/model/nobody/nothing")).in_memory(),
         open("GET /developer/{name}/models")
             .or(400, moon())
             .or(404, How::Path("/developer/nobody/models"))
             .or(422, How::Query("limit=x"))
-            .from_memory(),
-        open("GET /v1/models").from_memory(),
-        open("GET /v1/models/count").from_memory(),
-        open("GET /v1/models/{model}").or(404, How::Path("/v1/models/nobody/nothing")).from_memory(),
-        open("GET /v1/models/{model}/endpoints").or(404, How::Path("/v1/models/nobody/nothing/endpoints")).from_memory(),
+            .in_memory(),
+        open("GET /v1/models").in_memory(),
+        open("GET /v1/models/count").in_memory(),
+        open("GET /v1/models/{model}").or(404, How::Path("/v1/models/nobody/nothing")).in_memory(),
+        open("GET /v1/models/{model}/endpoints").or(404, How::Path("/v1/models/nobody/nothing/endpoints")).in_memory(),
     ]
 }
 
@@ -140,6 +140,10 @@ fn users() -> Vec<Door> {
         key("DELETE /user/api-keys/{key_id}", "write", "api_keys")
             .body(json!({"confirmation": "DELETE_KEY"}))
             .or(400, How::Body(json!({"confirmation": "perhaps"})))
+            .or(404, How::Path("/user/api-keys/999999")),
+        key("PUT /user/api-keys/{key_id}", "write", "api_keys")
+            .body(json!({"key_name": "renamed"}))
+            .or(400, How::Body(json!({"action": "turn"})))
             .or(404, How::Path("/user/api-keys/999999")),
         key("GET /user/api-keys/audit-logs", "read", "api_keys")
             .or(400, How::Query("start_date=yesterday"))
@@ -160,6 +164,29 @@ fn users() -> Vec<Door> {
         key("GET /user/plan/entitlements", "read", "plans"),
         key("GET /trial/status", "read", "plans"),
         open("GET /subscription/plans"),
+    ]
+}
+
+fn sessions() -> Vec<Door> {
+    let (long, unknown) = (|| How::Body(json!({"title": "x".repeat(256)})), || How::Path("/v1/chat/sessions/999999"));
+    let message = json!({"role": "user", "content": "hello"});
+    vec![
+        key("POST /v1/chat/sessions", "write", "sessions").body(json!({"title": "one"})).or(400, long()),
+        key("GET /v1/chat/sessions", "read", "sessions").or(400, How::Query("limit=0")),
+        key("GET /v1/chat/sessions/{session_id}", "read", "sessions").or(400, How::Query("limit=0")).or(404, unknown()),
+        key("PUT /v1/chat/sessions/{session_id}", "write", "sessions")
+            .body(json!({"title": "two"}))
+            .or(400, long())
+            .or(404, unknown()),
+        key("DELETE /v1/chat/sessions/{session_id}", "write", "sessions").or(404, unknown()),
+        key("POST /v1/chat/sessions/{session_id}/messages", "write", "sessions")
+            .body(message.clone())
+            .or(400, How::Body(with(message, "role", json!("nobody"))))
+            .or(404, How::Path("/v1/chat/sessions/999999/messages")),
+        key("POST /v1/chat/search", "read", "sessions")
+            .body(json!({"query": "hello"}))
+            .or(400, How::Body(json!({"query": "hello", "limit": 0}))),
+        key("GET /v1/chat/stats", "read", "sessions"),
     ]
 }
 
@@ -194,7 +221,7 @@ fn usage() -> Vec<Door> {
 
 fn limits() -> Vec<Door> {
     vec![
-        key("GET /user/limit", "read", "limits").from_memory(),
+        key("GET /user/limit", "read", "limits").in_memory(),
         key("GET /user/rate-limits", "read", "limits"),
         key("GET /user/rate-limits/usage/{key_id}", "read", "limits")
             .or(404, How::Path("/user/rate-limits/usage/999999"))
@@ -229,7 +256,7 @@ fn operator() -> Vec<Door> {
             .or(400, How::Body(with(plan(), "plan_id", json!(999))))
             .or(404, How::Body(with(plan(), "user_id", json!(999_999)))),
         admin("POST /admin/refresh-models").or(500, How::Elsewhere("catalogue_cache.rs")),
-        admin("GET /admin/cache-status").from_memory(),
+        admin("GET /admin/cache-status").in_memory(),
         admin("GET /admin/balance").or(422, How::Query("limit=0")),
         admin("GET /admin/monitor"),
         admin("GET /admin/rate-limits/system"),

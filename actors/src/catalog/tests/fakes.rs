@@ -2,7 +2,7 @@
 
 use crate::catalog::CatalogArchive;
 use crate::ledger::CallPermit;
-use crate::ports::{CatalogModel, Clock, GatewayError, ModelGateway, UpstreamAnswer, UpstreamCall};
+use crate::ports::{CatalogModel, Clock, GatewayError, ModelGateway, ModelList, UpstreamAnswer, UpstreamCall};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending};
@@ -67,13 +67,13 @@ impl ModelGateway for FakeGateway {
         self.id
     }
 
-    fn list_models(&self) -> BoxFuture<'_, Result<Vec<CatalogModel>, GatewayError>> {
+    fn list_models(&self) -> BoxFuture<'_, Result<ModelList, GatewayError>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         async {
             self.answers.acquire().await.unwrap().forget();
             let listing = self.listing.lock().unwrap().clone();
             match listing {
-                Listing::Models(models) => Ok(models),
+                Listing::Models(models) => Ok(Box::new(models.into_iter()) as ModelList),
                 Listing::Fails(error) => Err(error),
                 Listing::Hangs => pending().await,
                 Listing::Panics => panic!("a gateway's adapter panicked on request"),

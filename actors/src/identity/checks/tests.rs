@@ -39,6 +39,24 @@ fn a_key_expires_exactly_at_its_time() {
     assert_eq!(check(&expiring, NOWHERE, NOON), Err(Refusal::Expired));
 }
 
+/// K4: to the nanosecond.
+#[test]
+fn the_secret_before_a_rotation_works_exactly_to_the_end_of_its_grace() {
+    let end = NOON + TimeDelta::hours(24);
+    let with_secret = |is_previous: bool| {
+        caller(|row| {
+            row.has_previous_secret = is_previous;
+            row.key.previous.previous_expires_at = Some(end);
+            row.key.previous.previous_masked = Some("gw_live_ol...".to_owned());
+        })
+    };
+    let (old, new) = (with_secret(true), with_secret(false));
+    assert_eq!(check(&old, NOWHERE, end - TimeDelta::nanoseconds(1)), Ok(()));
+    assert_eq!(check(&old, NOWHERE, end), Err(Refusal::Expired));
+    assert_eq!(check(&new, NOWHERE, end + TimeDelta::days(365)), Ok(()), "the new one goes on");
+    assert_eq!([old.masked_key.as_str(), new.masked_key.as_str()], ["gw_live_ol...", "gw_live_ab..."]);
+}
+
 #[test]
 fn a_list_of_empty_texts_is_no_list_and_a_list_of_garbage_allows_nobody() {
     let with_ips = |ips: &[&str]| caller(|row| row.key.ip_allowlist = ips.iter().map(|ip| (*ip).to_owned()).collect());

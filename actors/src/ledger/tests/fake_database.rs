@@ -179,6 +179,7 @@ fn due_hold(hold: &HoldRow) -> DueHold {
         asset: accounts_of_user(user_id).asset.as_str().to_owned(),
         account: hold.account_id,
         debt_account: hold.account_id + 1,
+        budget_account: hold.budget_account_id,
         asked: hold.asked,
         amount: hold.amount,
         expired: false,

@@ -16,7 +16,7 @@ fn at(second: i64) -> DateTime<Utc> {
 
 fn terms() -> Terms {
     let hold = HoldId(Uuid::from_u128(1));
-    Terms { hold, accounts: accounts_of_user(0), key: KeyId(1), asked: 1, amount: 1, lifetime: LIFETIME }
+    Terms { hold, accounts: accounts_of_user(0), key: KeyId(1), budget: None, asked: 1, amount: 1, lifetime: LIFETIME }
 }
 
 // Mutant: a lease noted as extended by `due` itself is forgotten when the database was away for that one look.

@@ -47,6 +47,12 @@ fn accounts_of_user(user: i64) -> UserAccounts {
     }
 }
 
+/// The sub-account of a budget that some of the user's holds are made under; it begins with this much.
+fn budget_of_user(user: i64) -> AccountId {
+    AccountId(1_000 + user)
+}
+const BUDGET: i64 = 60;
+
 fn record_of(cost: i64) -> CallRecord {
     CallRecord {
         model: "test/model".to_owned(),

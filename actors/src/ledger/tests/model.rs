@@ -1,20 +1,38 @@
-//! What the decisions say about holds, settles and credits, in as few lines as possible. Knows nothing of batches, beliefs
-//! or tables: a user has a balance, open holds and a debt, and every id has one outcome.
+//! What the decisions say about holds, settles, credits and budgets, in as few lines as possible. Knows nothing of batches, beliefs
+//! or tables: a user has a balance, open holds, a debt and a budget, and every id has one outcome.
 
+use super::BUDGET;
 use std::collections::HashMap;
 
 #[derive(Clone, Copy, Debug)]
 pub enum Op {
-    Hold { id: u32, user: i64, amount: i64, least: i64 },
-    Settle { id: u32, cost: i64 },
-    GiveBack { id: u32 },
-    Credit { id: u32, user: i64, amount: i64 },
+    /// Out of the user's budget, too, where that is `budgeted`.
+    Hold {
+        id: u32,
+        user: i64,
+        amount: i64,
+        least: i64,
+        budgeted: bool,
+    },
+    Settle {
+        id: u32,
+        cost: i64,
+    },
+    GiveBack {
+        id: u32,
+    },
+    Credit {
+        id: u32,
+        user: i64,
+        amount: i64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     Granted(i64),
     TooLittle { available: i64 },
+    OverBudget { left: i64 },
     Charged { charged: i64, debt: i64, balance: i64 },
     GivenBack,
     Credited { balance: i64, held: i64, debt: i64 },
@@ -25,6 +43,7 @@ pub enum Answer {
 #[derive(Clone, Copy)]
 struct Hold {
     user: i64,
+    budgeted: bool,
     asked: i64,
     /// `None`: refused, for ever.
     granted: Option<i64>,
@@ -55,7 +74,7 @@ impl Model {
 
     pub fn apply(&mut self, op: Op) -> Answer {
         match op {
-            Op::Hold { id, user, amount, least } => self.hold(id, user, amount, least),
+            Op::Hold { id, user, amount, least, budgeted } => self.hold(id, user, amount, least, budgeted),
             Op::Settle { id, cost } => self.settle(id, cost),
             Op::GiveBack { id } => {
                 if let Some(hold) = self.holds.get_mut(&id) {
@@ -67,14 +86,28 @@ impl Model {
         }
     }
 
-    fn hold(&mut self, id: u32, user: i64, asked: i64, least: i64) -> Answer {
+    /// The budget, less what its calls cost.
+    pub fn budget(&self, user: i64) -> i64 {
+        let charged = self.holds.values().filter(|hold| hold.budgeted && hold.user == user).filter_map(|hold| hold.charged);
+        BUDGET - charged.map(|(cost, _)| cost).sum::<i64>()
+    }
+
+    pub fn budget_held(&self, user: i64) -> i64 {
+        let open = self.holds.values().filter(|hold| hold.budgeted && hold.open && hold.user == user);
+        open.filter_map(|hold| hold.granted).sum()
+    }
+
+    fn hold(&mut self, id: u32, user: i64, asked: i64, least: i64, budgeted: bool) -> Answer {
         let available = self.balance(user) - self.held(user);
-        let new = Hold { user, asked, granted: Some(asked.min(available)), open: true, charged: None };
+        let left = if budgeted { self.budget(user) - self.budget_held(user) } else { i64::MAX };
+        let room = available.min(left.max(0));
+        let new = Hold { user, budgeted, asked, granted: Some(asked.min(room)), open: true, charged: None };
         let known = self.holds.get(&id).copied();
-        let hold = known.unwrap_or(if available < least.min(asked) { Hold { granted: None, open: false, ..new } } else { new });
+        let hold = known.unwrap_or(if room < least.min(asked) { Hold { granted: None, open: false, ..new } } else { new });
         self.holds.insert(id, hold);
         match hold.granted {
-            _ if (hold.user, hold.asked) != (user, asked) => Answer::Conflict,
+            _ if (hold.user, hold.budgeted, hold.asked) != (user, budgeted, asked) => Answer::Conflict,
+            None if left < available => Answer::OverBudget { left: left.max(0) },
             None => Answer::TooLittle { available },
             Some(granted) if granted < least.min(asked) => Answer::Conflict,
             Some(granted) => Answer::Granted(granted),

@@ -7,7 +7,7 @@ use super::super::messages::{Credit, LedgerError, Source};
 use super::super::writer::house_ids;
 use super::model::{Answer, Model, Op};
 use super::tables::Tables;
-use super::{accounts_of_user, for_each_seed, once_in, record_of};
+use super::{accounts_of_user, budget_of_user, for_each_seed, once_in, record_of};
 use chrono::{DateTime, Utc};
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -21,7 +21,8 @@ const USERS: i64 = 2;
 const SLOT: i32 = 1;
 
 // Mutants, each red: `account.held += amount` dropped in `Book::hold`; `cost.min(..)` without the freed hold in
-// `settle`; the refused state not looked at in `hold_again`; `full - repaid` without `repaid` in `credit`.
+// `settle`; the refused state not looked at in `hold_again`; `full - repaid` without `repaid` in `credit`; `budget.held -= freed`
+// dropped in `settle`; `hold.budget_account_id` left out of `give_back`.
 #[test]
 fn ten_thousand_random_sequences_are_decided_as_the_model_decides_them() {
     for_each_seed("sequences of operations beside the model", 10_000, |_, mut dice| {
@@ -41,9 +42,10 @@ fn amounts_at_the_edge_of_the_integers_are_refused_and_change_nothing() {
     assert!(matches!(desk.exactly(Op::Credit { id: 2, user: 0, amount: 1 }), Outcome::Failed(LedgerError::Conflict(_))));
     // The source of grants is at its end, too.
     assert!(matches!(desk.exactly(Op::Credit { id: 3, user: 2, amount: 2 }), Outcome::Failed(LedgerError::Conflict(_))));
-    assert_eq!(desk.exactly(Op::Hold { id: 4, user: 0, amount: huge, least: 0 }), Outcome::Held { granted: huge });
+    let hold = |id, amount| Op::Hold { id, user: 0, amount, least: 0, budgeted: false };
+    assert_eq!(desk.exactly(hold(4, huge)), Outcome::Held { granted: huge });
     assert!(matches!(desk.exactly(Op::Settle { id: 4, cost: huge }), Outcome::Settled(_)));
-    assert_eq!(desk.exactly(Op::Hold { id: 5, user: 0, amount: 0, least: 0 }), Outcome::Held { granted: 0 });
+    assert_eq!(desk.exactly(hold(5, 0)), Outcome::Held { granted: 0 });
     assert!(matches!(desk.exactly(Op::Settle { id: 5, cost: 1 }), Outcome::Failed(LedgerError::Conflict(_))));
     desk.tables.assert_lawful();
 }
@@ -73,7 +75,10 @@ impl Desk {
         // Of a hold that was never granted there is no ticket; it is closed under an id that no one knows.
         let closed = if self.terms.contains_key(&closed) { closed } else { closed + 100 };
         match dice.random_range(0..10) {
-            0..4 => Op::Hold { id: dice.random_range(0..12), user, amount, least: dice.random_range(0..20) },
+            0..4 => {
+                let (least, budgeted) = (dice.random_range(0..20), once_in(dice, 2));
+                Op::Hold { id: dice.random_range(0..12), user, amount, least, budgeted }
+            }
             4..7 => Op::Settle { id: closed, cost: amount },
             7..8 => Op::GiveBack { id: closed },
             _ => Op::Credit { id: dice.random_range(0..8), user, amount: amount + 1 },
@@ -144,12 +149,17 @@ impl Desk {
             let (credits, debt) = (self.tables.accounts[&accounts.credits.0], self.tables.accounts[&accounts.debt.0]);
             let modelled = (self.model.balance(user), self.model.held(user), self.model.debt(user));
             assert_eq!((credits.posted, credits.held, -debt.posted), modelled, "user {user}");
+            let budget = self.tables.accounts[&budget_of_user(user).0];
+            assert_eq!((budget.posted, budget.held), (self.model.budget(user), self.model.budget_held(user)), "budget {user}");
         }
     }
 
     fn command_of(&self, op: Op) -> Command {
         match op {
-            Op::Hold { id, user, amount, least } => Command::Hold { terms: terms_of(id, user, amount), least: least.min(amount) },
+            Op::Hold { id, user, amount, least, budgeted } => {
+                let budget = budgeted.then(|| budget_of_user(user));
+                Command::Hold { terms: Terms { budget, ..terms_of(id, user, amount) }, least: least.min(amount) }
+            }
             Op::Settle { id, cost } => {
                 Command::Close { terms: self.ticket(id), closing: Closing::Settle(Box::new(record_of(cost))) }
             }
@@ -174,7 +184,7 @@ impl Desk {
 fn terms_of(id: u32, user: i64, amount: i64) -> Terms {
     let hold = HoldId(Uuid::from_u128(u128::from(id) + 1));
     let accounts = accounts_of_user(user);
-    Terms { hold, accounts, key: KeyId(1), asked: amount, amount, lifetime: Duration::from_secs(120) }
+    Terms { hold, accounts, key: KeyId(1), budget: None, asked: amount, amount, lifetime: Duration::from_secs(120) }
 }
 
 fn account_ids(commands: &[Command], house: &HouseIds) -> Vec<i64> {
@@ -203,6 +213,7 @@ fn answer_of(outcome: Outcome) -> Answer {
         Outcome::Closed => Answer::GivenBack,
         Outcome::Credited(balance) => Answer::Credited { balance: balance.credits.0, held: balance.held.0, debt: balance.debt.0 },
         Outcome::Failed(LedgerError::Insufficient { available, .. }) => Answer::TooLittle { available: available.0 },
+        Outcome::Failed(LedgerError::OverBudget { available, .. }) => Answer::OverBudget { left: available.0 },
         Outcome::Failed(LedgerError::Conflict(_)) => Answer::Conflict,
         Outcome::Failed(LedgerError::Unknown(_)) => Answer::Unknown,
         Outcome::Failed(error) => panic!("{error}"),

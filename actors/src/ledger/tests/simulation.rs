@@ -9,7 +9,7 @@ use super::super::messages::{Credit, LedgerError, Source, UserAccounts};
 use super::super::writer::{Writer, WriterOptions, closing_of, house_ids};
 use super::fake_database::FakeDatabase;
 use super::tables::Tables;
-use super::{accounts_of_user, for_each_seed, once_in, record_of};
+use super::{accounts_of_user, budget_of_user, for_each_seed, once_in, record_of};
 use crate::ports::Clock;
 use chrono::{DateTime, Utc};
 use rand::rngs::StdRng;
@@ -172,7 +172,8 @@ impl Caller {
         let amount = self.dice.random_range(0..20);
         let least = if once_in(&mut self.dice, 4) { amount / 2 } else { amount };
         let (hold, accounts) = (HoldId(Uuid::from_u128(self.new_id())), accounts_of_user(user));
-        let terms = Terms { hold, accounts, key: KeyId(1), asked: amount, amount, lifetime: Duration::from_secs(120) };
+        let budget = once_in(&mut self.dice, 3).then(|| budget_of_user(user));
+        let terms = Terms { hold, accounts, key: KeyId(1), budget, asked: amount, amount, lifetime: Duration::from_secs(120) };
         self.holds.insert(hold.0, Known { terms, granted: None, refused: false, cost: None, settled: false });
         self.process.desk.live.insert(&terms);
         Command::Hold { terms, least }
@@ -233,7 +234,7 @@ impl Caller {
                 known.granted = Some(granted);
                 known.terms.amount = granted;
             }
-            (Command::Hold { terms, .. }, Outcome::Failed(LedgerError::Insufficient { .. })) => {
+            (Command::Hold { terms, .. }, Outcome::Failed(LedgerError::Insufficient { .. } | LedgerError::OverBudget { .. })) => {
                 let known = self.holds.get_mut(&terms.hold.0).expect("asked for");
                 assert_eq!(known.granted, None, "a granted hold is not refused later");
                 known.refused = true;

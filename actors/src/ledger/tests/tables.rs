@@ -1,8 +1,11 @@
 //! The ledger's tables in memory, changed by batches as `batch.sql` changes the real ones.
 
 use super::super::messages::{Asset, UserAccounts};
+use super::{BUDGET, budget_of_user};
 use std::collections::{BTreeMap, HashMap};
-use tollgate_store::ledger::{AccountRow, Batch, HoldRow, HoldState, House, OperationRow, Transfer, Truth, Usage, WriteError};
+use tollgate_store::ledger::{
+    AccountRow, Batch, HoldRow, HoldState, House, NewHold, OperationRow, Transfer, Truth, Usage, WriteError,
+};
 use uuid::Uuid;
 
 #[derive(Clone, Debug, Default)]
@@ -23,6 +26,10 @@ impl Tables {
     pub fn with_users(users: &[UserAccounts]) -> Self {
         let mut tables = Self { users: users.to_vec(), ..Self::default() };
         users.iter().flat_map(|user| [user.credits.0, user.debt.0]).for_each(|id| tables.add_account(id));
+        for user in users {
+            let id = budget_of_user(user.user.0).0;
+            tables.accounts.insert(id, AccountRow { id, posted: BUDGET, held: 0 });
+        }
         tables
     }
 
@@ -87,8 +94,9 @@ impl Tables {
             row.held += change.held_delta;
         }
         for hold in &batch.opened {
-            let (id, account_id, asked, amount) = (hold.id, hold.account_id, hold.asked, hold.amount);
-            let row = HoldRow { id, account_id, asked, amount, state: hold.state.code(), charged: None, debt: None };
+            let NewHold { id, account_id, budget_account_id, asked, amount, state, .. } = *hold;
+            let state = state.code();
+            let row = HoldRow { id, account_id, budget_account_id, asked, amount, state, charged: None, debt: None };
             assert!(self.holds.insert(id, row).is_none(), "hold {id} is opened twice in one batch");
             self.slots.insert(id, slot);
         }
@@ -120,13 +128,28 @@ impl Tables {
             *posted.get_mut(&transfer.debit_account).expect("a debit account") -= transfer.amount;
             *posted.get_mut(&transfer.credit_account).expect("a credit account") += transfer.amount;
         }
+        // What is left of a budget is no money: it begins with its limit, and each call takes its cost from it.
+        for user in &self.users {
+            posted.insert(budget_of_user(user.user.0).0, BUDGET);
+        }
+        for hold in self.holds.values() {
+            if let (Some(budget), Some(charged)) = (hold.budget_account_id, hold.charged) {
+                *posted.get_mut(&budget).expect("a budget") -= charged;
+            }
+        }
         let mut held: HashMap<i64, i64> = HashMap::new();
-        self.open_holds().for_each(|hold| *held.entry(hold.account_id).or_default() += hold.amount);
+        for hold in self.open_holds() {
+            for id in [Some(hold.account_id), hold.budget_account_id].into_iter().flatten() {
+                *held.entry(id).or_default() += hold.amount;
+            }
+        }
         for row in self.accounts.values() {
             assert_eq!(row.posted, posted[&row.id], "account {} = Σ credits - Σ debits", row.id);
             assert_eq!(row.held, held.get(&row.id).copied().unwrap_or(0), "account {}: held = Σ open holds", row.id);
         }
-        assert_eq!(self.accounts.values().map(|row| row.posted).sum::<i64>(), 0, "double entry");
+        let is_budget = |id: i64| self.users.iter().any(|user| budget_of_user(user.user.0).0 == id);
+        let money = self.accounts.values().filter(|row| !is_budget(row.id));
+        assert_eq!(money.map(|row| row.posted).sum::<i64>(), 0, "double entry");
         for user in &self.users {
             let credits = self.accounts[&user.credits.0];
             assert!(credits.posted >= credits.held, "overspent: {credits:?}");

@@ -165,6 +165,7 @@ pub fn closing_of(hold: &DueHold, closing: Closing) -> Command {
         debt: AccountId(hold.debt_account),
     };
     let (asked, amount) = (hold.asked, hold.amount);
-    let terms = Terms { hold: HoldId(hold.id), accounts, key: KeyId(0), asked, amount, lifetime: Duration::ZERO };
+    let budget = hold.budget_account.map(AccountId);
+    let terms = Terms { hold: HoldId(hold.id), accounts, key: KeyId(0), budget, asked, amount, lifetime: Duration::ZERO };
     Command::Close { terms, closing }
 }

@@ -11,7 +11,7 @@ use tollgate_actors::ports::{CatalogModel, GatewayError};
 use tollgate_domain::{GatewayId, PricePerMillion};
 
 fn read(gateway: GatewayId, list: &Value) -> Vec<CatalogModel> {
-    Dialect::of(gateway).unwrap().read(list.to_string().as_bytes()).unwrap()
+    Dialect::of(gateway).unwrap().read(list.to_string().as_bytes()).unwrap().collect()
 }
 
 /// The model of a list that has no other.

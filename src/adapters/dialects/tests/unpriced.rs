@@ -38,7 +38,7 @@ fn portkeys_slug_is_the_id_and_its_own_id_goes_upstream() {
 fn of_two_providers_with_one_slug_the_second_is_called_by_its_own_id() {
     let models = read(GatewayId::Portkey, &portkey_list());
     let ids: Vec<&str> = models.iter().map(|model| model.id.as_str()).collect();
-    // Mutant: without `tidy` the second one is a model that nobody can call.
+    // Mutant: without `again` the second one is a model that nobody can call.
     assert_eq!(ids[1..3], ["meta-llama/Llama-3.3-70B-Instruct", "@nebius/meta-llama/Llama-3.3-70B-Instruct"]);
     let second = &models[2];
     assert_eq!((second.upstream_id.as_deref(), &second.public["id"]), (Some(ids[2]), &json!(ids[2])));
