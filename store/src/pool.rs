@@ -113,8 +113,9 @@ impl std::fmt::Debug for Store {
 
 async fn open(url: String, statement_timeout: Duration) -> diesel::ConnectionResult<AsyncPgConnection> {
     let mut connection = AsyncPgConnection::establish(&url).await?;
+    // Compiling a statement takes longer than any page may.
     let settings = format!(
-        "SET application_name = 'tollgate'; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 30000",
+        "SET application_name = 'tollgate'; SET jit = off; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 30000",
         statement_timeout.as_millis()
     );
     connection.batch_execute(&settings).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
