@@ -12,4 +12,4 @@ pub(super) use logins::note_login;
 pub use stats::{activity_stats, api_activity_stats};
 
 /// What a key must be allowed to read.
-pub(super) const RESOURCE: &str = "usage";
+const RESOURCE: &str = "activity";
