@@ -20,7 +20,7 @@ async fn a_session_is_made_with_its_title_and_model_and_logged() {
     assert_eq!(made, expected);
     let logged = logged(&app, &user, "session_created", 1).await;
     let details = json!({"session_id": id, "model": "openai/gpt-4o", "app": "Chat", "provider": "Chat History", "action": "create_session"});
-    assert_eq!(logged, [details.clone()]);
+    assert_eq!(logged, std::slice::from_ref(&details));
     let log = get(&app, &user, "/user/activity/log?limit=1").await;
     let row = &log["logs"][0];
     let shown = [&row["action"], &row["model"], &row["provider"], &row["app"], &row["finish_reason"], &row["details"]];
