@@ -109,24 +109,28 @@ pub async fn page(
     offset: i64,
     limit: i64,
 ) -> Result<Vec<LogEntry>, StoreError> {
-    let start = after.unwrap_or(LogPosition { at: DateTime::<Utc>::MAX_UTC, id: 0 });
+    let before = |day: &DayCount| {
+        let end = LogPosition { at: day.last_at, id: i64::MAX };
+        after.filter(|position| position.at <= end.at).unwrap_or(end)
+    };
+    let ends: Vec<LogPosition> = days.iter().map(before).collect();
     let mut connection = store.get().await?;
-    // Day by day: a day between two of them is not looked at.
+    // Day by day: a day between two of them is not looked at. Each has one upper bound: of two the index would take the higher one,
+    // and read from there.
     let rows = diesel::sql_query(
-        "SELECT row.* FROM unnest($2, $3) WITH ORDINALITY AS day (first_at, last_at, place)
+        "SELECT row.* FROM unnest($2, $3, $4) WITH ORDINALITY AS day (first_at, end_at, end_id, place)
          CROSS JOIN LATERAL (
              SELECT id, action, model, provider, details::text AS details, created_at FROM activity
-             WHERE user_id = $1 AND created_at BETWEEN day.first_at AND day.last_at AND (created_at, id) < ($4, $5)
-                 AND ($6 IS NULL OR model = $6) AND ($7 IS NULL OR provider = $7) AND ($8 IS NULL OR action = $8)
-             ORDER BY created_at DESC, id DESC LIMIT $9 + $10
+             WHERE user_id = $1 AND created_at >= day.first_at AND (created_at, id) < (day.end_at, day.end_id)
+                 AND ($5 IS NULL OR model = $5) AND ($6 IS NULL OR provider = $6) AND ($7 IS NULL OR action = $7)
+             ORDER BY created_at DESC, id DESC LIMIT $8 + $9
          ) AS row
-         ORDER BY day.place, row.created_at DESC, row.id DESC LIMIT $9 OFFSET $10",
+         ORDER BY day.place, row.created_at DESC, row.id DESC LIMIT $8 OFFSET $9",
     )
     .bind::<BigInt, _>(filter.user.0)
     .bind::<Array<Timestamptz>, _>(days.iter().map(|day| day.first_at).collect::<Vec<_>>())
-    .bind::<Array<Timestamptz>, _>(days.iter().map(|day| day.last_at).collect::<Vec<_>>())
-    .bind::<Timestamptz, _>(start.at)
-    .bind::<BigInt, _>(start.id)
+    .bind::<Array<Timestamptz>, _>(ends.iter().map(|end| end.at).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(ends.iter().map(|end| end.id).collect::<Vec<_>>())
     .bind::<Nullable<Text>, _>(filter.model.as_deref())
     .bind::<Nullable<Text>, _>(filter.provider.as_deref())
     .bind::<Nullable<Text>, _>(filter.action.as_deref())

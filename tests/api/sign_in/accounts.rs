@@ -94,7 +94,6 @@ async fn a_name_or_an_address_that_is_taken_opens_nobodys_account() {
     let world = PrivyApp::start(&[]).await;
     let victim = world.app.post("/auth/register", json!({"username": "ada", "email": "ada@example.org"})).await.json();
     let answer = world.signed_in(ADA, "ada@example.org").await;
-    // Mutant: an account that is found by its address.
     assert_ne!(answer["user_id"], victim["user_id"]);
     assert_eq!((&answer["email"], &answer["is_new_user"]), (&json!(format!("{ADA}@privy.user")), &json!(true)));
     assert_eq!(answer["display_name"], "ada_cmgg27la");
