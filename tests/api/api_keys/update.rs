@@ -174,6 +174,11 @@ async fn a_key_is_changed_by_its_user_only_and_with_the_scope_for_it() {
     }
     assert_eq!(put(&app, &user.key, "seven", json!({})).await.status, 422);
     assert_eq!(app.get_as(&secret, "/user/balance").await.status, 200, "no one has rotated it");
+    // A web session comes and goes with its sign-in.
+    app.database.connect().await.batch_execute("UPDATE api_keys SET is_session = true WHERE key_name = 'ci'").await.unwrap();
+    for action in ["update", "rotate", "bulk_rotate"] {
+        assert_eq!(put(&app, &user.key, &id, json!({"action": action, "key_name": "mine"})).await.status, 404, "{action}");
+    }
 }
 
 #[actix_web::test]
