@@ -23,6 +23,7 @@ use tollgate_actors::limiter::SharedCounters;
 use tollgate_actors::ports::{Clock, KeySource};
 use tollgate_actors::runtime::{Arbiters, InFlight, Supervision};
 use tollgate_actors::{Actors, ActorsDeps};
+use tollgate_store::audit::Actor;
 use tollgate_store::migrate::{Direction, migrate};
 use tollgate_store::{Store, StoreOptions};
 
@@ -209,13 +210,13 @@ async fn open_database(settings: &Settings, io: &IoRuntime) -> anyhow::Result<St
     if !ran.is_empty() {
         tracing::info!(migrations = ran.len(), "database migrated");
     }
-    open_store(settings, io).await
+    open_store(settings, io, Actor::Owner).await
 }
 
-/// Opens the pool and tries it.
-pub(crate) async fn open_store(settings: &Settings, io: &IoRuntime) -> anyhow::Result<Store> {
+/// Opens the pool and tries it. What nobody else has done, that actor did.
+pub(crate) async fn open_store(settings: &Settings, io: &IoRuntime, acts_as: Actor) -> anyhow::Result<Store> {
     let url = settings.database.url.as_ref().context(NO_DATABASE)?.expose_secret().to_owned();
-    let options = StoreOptions { connections_max: settings.database.connections_max, ..StoreOptions::new(url) };
+    let options = StoreOptions { connections_max: settings.database.connections_max, acts_as, ..StoreOptions::new(url) };
     let store = Store::new(options, io.handle().clone())?;
     drop(store.get().await.context("can't reach the database")?);
     Ok(store)

@@ -75,7 +75,7 @@ pub struct ActorsOptions {
     pub retention: Retention,
     /// This replica's name: the same after a restart, another one for every replica.
     pub instance: String,
-    /// For the ledger's journal and anchors, and the activity's journal.
+    /// For the ledger's journal and anchors, the audit trail's heads, and the activity's journal.
     pub data_dir: PathBuf,
 }
 
@@ -97,6 +97,7 @@ impl Actors {
         let activity = activity::start(&arbiters.slow, supervision, activity_deps, &data_dir)?;
         let ActivityService { activity, actor: activity_face } = activity;
         let attempts = attempts::start(Arc::new(store.clone()), store.io());
+        let heads_dir = data_dir.clone();
         let ledger_options =
             LedgerOptions { store: store.clone(), clock: Arc::clone(&clock), instance, data_dir, batch_max: BATCH_MAX };
         let LedgerService { ledger, actor, ready } = ledger::start(&arbiters.hot, supervision, ledger_options)?;
@@ -106,7 +107,7 @@ impl Actors {
         let treasury = Arc::new(ledger.clone());
         let identity_deps = IdentityDeps { store: store.clone(), clock: Arc::clone(&clock), treasury, rng };
         let identity = identity::start(&arbiters.hot, supervision, identity, identity_deps);
-        let upkeep_deps = UpkeepDeps { store: store.clone(), clock: Arc::clone(&clock), retention };
+        let upkeep_deps = UpkeepDeps { store: store.clone(), clock: Arc::clone(&clock), retention, data_dir: heads_dir };
         let upkeep = upkeep::start(&arbiters.slow, supervision, upkeep_deps);
         let io = store.io().clone();
         let limiter_deps =

@@ -202,7 +202,7 @@ impl Server {
 
     /// Commands that shared a commit of the ledger, on average.
     pub fn mean_batch(&self) -> Result<f64> {
-        let metrics = call(self.port, "GET", "/metrics", None, "")?;
+        let metrics = call(self.port, "GET", "/metrics", Some(ADMIN_KEY), "")?;
         let read = |name: &str| {
             metrics.lines().find_map(|line| line.strip_prefix(name)).and_then(|value| value.trim().parse::<f64>().ok())
         };

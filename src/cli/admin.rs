@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tollgate_actors::identity::keys::Environment;
-use tollgate_actors::identity::{AddCredits, CreateKey, Identity, Register};
+use tollgate_actors::identity::{Actor, AddCredits, CreateKey, Identity, Register, SetAdmin};
 use tollgate_actors::ports::{Clock, SystemClock};
 use tollgate_actors::runtime::{Arbiters, RestartPolicy, Supervision};
 use tollgate_actors::{Actors, ActorsDeps};
@@ -67,6 +67,16 @@ pub(super) enum AdminCommand {
         user: String,
         key_id: i64,
     },
+    /// Makes a user an administrator: their keys open the admin doors
+    Promote {
+        /// Id, username or e-mail address
+        user: String,
+    },
+    /// Makes an administrator an ordinary user again; every replica knows it within a second
+    Demote {
+        /// Id, username or e-mail address
+        user: String,
+    },
     /// Lists a user's keys
     ListKeys {
         /// Id, username or e-mail address
@@ -107,7 +117,7 @@ fn read_settings() -> anyhow::Result<Settings> {
 /// Starts the actors without gateways, runs the command, and ends them in order.
 async fn with_actors(settings: &Settings, command: AdminCommand) -> anyhow::Result<()> {
     let io = IoRuntime::start()?;
-    let store = open_store(settings, &io).await?;
+    let store = open_store(settings, &io, Actor::CommandLine).await?;
     let arbiters = Arbiters::start()?;
     let supervision = Supervision { policy: RestartPolicy::default(), on_exhausted: Arc::new(|_| {}) };
     let mut options = settings.actors_options(format!("admin/{}", Uuid::now_v7()))?;
@@ -143,7 +153,7 @@ async fn carry_out(identity: &Identity, store: &Store, command: AdminCommand) ->
         AdminCommand::Grant { user, usd, reason, id } => {
             let user = who(store, &user).await?;
             let id = OperationId(id.unwrap_or_else(Uuid::now_v7));
-            let balance = identity.add_credits(AddCredits { id, user, amount: usd, reason }).await?;
+            let balance = identity.add_credits(AddCredits { id, by: Actor::CommandLine, user, amount: usd, reason }).await?;
             say(format_args!("Operation {}: user {user} has {} dollars", id.0, balance.credits));
             Ok(())
         }
@@ -153,6 +163,8 @@ async fn carry_out(identity: &Identity, store: &Store, command: AdminCommand) ->
             say(format_args!("Revoked {} ({}) of user {user}", key.masked, key.key_name));
             Ok(())
         }
+        AdminCommand::Promote { user } => set_admin(identity, who(store, &user).await?, true).await,
+        AdminCommand::Demote { user } => set_admin(identity, who(store, &user).await?, false).await,
         AdminCommand::ListKeys { user } => {
             let user = who(store, &user).await?;
             list_keys(identity, user).await
@@ -205,6 +217,13 @@ async fn create_key(
     let created = identity.create_key(create).await?;
     say(format_args!("Key {} of user {user}, shown this once:", created.row.id));
     say(created.api_key.expose_secret());
+    Ok(())
+}
+
+async fn set_admin(identity: &Identity, user: UserId, is_admin: bool) -> anyhow::Result<()> {
+    let is_new = identity.set_admin(SetAdmin { by: Actor::CommandLine, user, is_admin }).await?;
+    let state = if is_admin { "an administrator" } else { "no administrator" };
+    say(format_args!("User {user} is {state}{}", if is_new { " now" } else { " already" }));
     Ok(())
 }
 

@@ -1,10 +1,12 @@
 //! The command line.
 
 mod admin;
+mod audit;
 mod demo;
 mod environment;
 mod ledger;
 mod migrate;
+mod proof;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +33,9 @@ enum Command {
     /// Makes and lists users, keys and grants, straight in the database
     #[command(subcommand)]
     Admin(admin::AdminCommand),
+    /// Looks after the audit trail
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Looks after the ledger
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
@@ -46,6 +51,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Admin(command) => admin::run(command),
+        Command::Audit(command) => audit::run(command),
         Command::Ledger(command) => ledger::run(command),
     };
     outcome.unwrap_or_else(|error| {

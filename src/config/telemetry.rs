@@ -1,12 +1,14 @@
-//! Logs.
+//! Logs and metrics.
 
 use super::{ConfigError, Reader};
 use std::io::IsTerminal;
 
-/// `LOG_FORMAT`. What is logged, `RUST_LOG` says (`info` when unset).
+/// `LOG_FORMAT`, `METRICS`. What is logged, `RUST_LOG` says (`info` when unset).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TelemetrySettings {
     pub log_format: LogFormat,
+    /// `METRICS`, `admin`: `/metrics` is for those who may use the admin doors; `public`: for everyone who reaches the server.
+    pub metrics_are_public: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +21,7 @@ impl TelemetrySettings {
     /// Public, because the log comes before the other settings.
     ///
     /// # Errors
-    /// A `LOG_FORMAT` that is neither.
+    /// A `LOG_FORMAT` or `METRICS` that is neither.
     pub fn read(env: &Reader<'_>) -> Result<Self, ConfigError> {
         let log_format = match env.text("LOG_FORMAT").as_deref() {
             Some("text") => LogFormat::Text,
@@ -28,6 +30,11 @@ impl TelemetrySettings {
             None => LogFormat::Json,
             Some(other) => return Err(ConfigError::wrong("LOG_FORMAT", other, "text or json")),
         };
-        Ok(Self { log_format })
+        let metrics_are_public = match env.text("METRICS").as_deref() {
+            None | Some("admin") => false,
+            Some("public") => true,
+            Some(other) => return Err(ConfigError::wrong("METRICS", other, "admin or public")),
+        };
+        Ok(Self { log_format, metrics_are_public })
     }
 }

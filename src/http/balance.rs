@@ -1,7 +1,8 @@
 //! `GET /user/balance`.
 
 use super::error::ApiError;
-use super::principal::{Principal, of_ledger};
+use super::principal::scopes::Usage;
+use super::principal::{May, Read, of_ledger};
 use crate::startup::Services;
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
@@ -56,10 +57,11 @@ impl TrialState {
 #[utoipa::path(tag = "user", responses(
     (status = 200, description = "The balance", body = BalanceResponse),
     (status = 401, description = "No valid key"),
+    (status = 403, description = "The key may not read usage"),
 ))]
 #[get("/user/balance")]
-pub async fn balance(services: web::Data<Services>, principal: Principal) -> Result<web::Json<BalanceResponse>, ApiError> {
-    let caller = &principal.0;
+pub async fn balance(services: web::Data<Services>, caller: May<Read, Usage>) -> Result<web::Json<BalanceResponse>, ApiError> {
+    let caller = &caller.0;
     let balance = services.actors.ledger.balance(caller.accounts).await.map_err(of_ledger)?;
     Ok(web::Json(BalanceResponse {
         api_key: caller.masked_key.clone(),

@@ -3,7 +3,8 @@
 use super::error::ApiError;
 use super::extract::Query;
 use super::limits::RawBody;
-use super::principal::Principal;
+use super::principal::scopes::Completions;
+use super::principal::{May, Write};
 use crate::adapters::Gateways;
 use crate::completion::{self, Answer, CallQuery, Order, PlainAnswer, StreamHead};
 use crate::startup::Services;
@@ -48,12 +49,12 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 pub async fn chat_completions(
     services: web::Data<Services>,
     gateways: web::Data<Gateways>,
-    principal: Principal,
+    caller: May<Write, Completions>,
     query: Query<CallQuery>,
     request: HttpRequest,
     body: RawBody,
 ) -> Result<HttpResponse, ApiError> {
-    let order = Order { caller: principal.0, body: body.0, query: query.0, idempotency_key: idempotency_key(&request)? };
+    let order = Order { caller: caller.0, body: body.0, query: query.0, idempotency_key: idempotency_key(&request)? };
     Ok(match completion::complete(&services, &gateways, order).await? {
         Answer::Plain(answer) => plain(answer, false),
         Answer::Replayed(answer) => plain(answer, true),

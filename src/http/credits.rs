@@ -1,8 +1,8 @@
 //! `GET /v1/credits`: what came in and what calls took, in OpenRouter's shape.
 
-use super::activity::RESOURCE;
 use super::error::ApiError;
-use super::principal::Principal;
+use super::principal::scopes::Usage;
+use super::principal::{May, Read};
 use crate::startup::Services;
 use actix_web::{get, web};
 use serde::Serialize;
@@ -34,11 +34,10 @@ pub struct CreditsData {
     (status = 503, description = "The database is away"),
 ))]
 #[get("/v1/credits")]
-pub async fn credits(services: web::Data<Services>, principal: Principal) -> Result<web::Json<CreditsResponse>, ApiError> {
-    principal.require("read", RESOURCE)?;
-    let accounts = principal.0.accounts;
+pub async fn credits(services: web::Data<Services>, caller: May<Read, Usage>) -> Result<web::Json<CreditsResponse>, ApiError> {
+    let accounts = caller.0.accounts;
     let dollars = DollarAccounts { credits: accounts.credits, debt: accounts.debt };
-    let sums = transactions::credits(&services.store, principal.0.user, dollars).await?;
+    let sums = transactions::credits(&services.store, caller.0.user, dollars).await?;
     let total_usage = Nanos(sums.used.saturating_add(sums.owed));
     Ok(web::Json(CreditsResponse { data: CreditsData { total_credits: Nanos(sums.granted), total_usage } }))
 }

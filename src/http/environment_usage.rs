@@ -1,8 +1,8 @@
 //! `GET /user/environment-usage`: the keys' use by environment.
 
-use super::activity::RESOURCE;
 use super::error::ApiError;
-use super::principal::Principal;
+use super::principal::scopes::Usage;
+use super::principal::{May, Read};
 use crate::startup::Services;
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
@@ -46,10 +46,9 @@ pub struct EnvironmentUsage {
 #[get("/user/environment-usage")]
 pub async fn environment_usage(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Read, Usage>,
 ) -> Result<web::Json<EnvironmentUsageResponse>, ApiError> {
-    principal.require("read", RESOURCE)?;
-    let user = principal.0.user;
+    let user = caller.0.user;
     let keys = services.actors.identity.list_keys(user).await?;
     let sums = activity::key_sums(&services.store, user).await?;
     let sums: HashMap<i64, KeySum> = sums.into_iter().map(|sum| (sum.api_key_id, sum)).collect();

@@ -1,9 +1,9 @@
 //! `GET /v1/generation`: what one call was, in OpenRouter's shape.
 
-use super::activity::RESOURCE;
 use super::error::ApiError;
 use super::extract::Query;
-use super::principal::Principal;
+use super::principal::scopes::Usage;
+use super::principal::{May, Read};
 use crate::startup::Services;
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
@@ -108,14 +108,13 @@ pub struct ProviderResponse {
 #[get("/v1/generation")]
 pub async fn generation(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Read, Usage>,
     Query(query): Query<GenerationQuery>,
 ) -> Result<web::Json<GenerationResponse>, ApiError> {
-    principal.require("read", RESOURCE)?;
     let unknown = || ApiError::not_found(format!("Generation {} not found", shown(&query.id))).with_param("id");
     let hold = GenerationId::parse(&query.id).ok_or_else(unknown)?;
-    let found = generations::find(&services.store, principal.0.user, hold).await?.ok_or_else(unknown)?;
-    let failed = failed_attempts::of_generation(&services.store, principal.0.user, hold).await?;
+    let found = generations::find(&services.store, caller.0.user, hold).await?.ok_or_else(unknown)?;
+    let failed = failed_attempts::of_generation(&services.store, caller.0.user, hold).await?;
     Ok(web::Json(GenerationResponse { data: GenerationData::of(GenerationId::of(hold), found, &failed) }))
 }
 

@@ -2,7 +2,8 @@
 
 use super::api_keys::BudgetUse;
 use super::error::ApiError;
-use super::principal::Principal;
+use super::principal::scopes::Usage;
+use super::principal::{May, Read};
 use crate::startup::Services;
 use actix_web::{get, web};
 use chrono::{DateTime, Datelike, Days, NaiveDate, Utc};
@@ -74,11 +75,12 @@ pub struct KeyRateLimit {
 #[utoipa::path(tag = "account", responses(
     (status = 200, description = "The key", body = KeyResponse),
     (status = 401, description = "No valid key"),
+    (status = 403, description = "The key may not read usage"),
     (status = 503, description = "The database is away"),
 ))]
 #[get("/v1/key")]
-pub async fn current_key(services: web::Data<Services>, principal: Principal) -> Result<web::Json<KeyResponse>, ApiError> {
-    let caller = &principal.0;
+pub async fn current_key(services: web::Data<Services>, caller: May<Read, Usage>) -> Result<web::Json<KeyResponse>, ApiError> {
+    let caller = &caller.0;
     let today = services.clock.now().date_naive();
     let (week, month) = (week_of(today), today.with_day(1).unwrap_or(today));
     // Read first: a call that lands between the two is in its day before it is in the whole, never the other way round.

@@ -1,7 +1,9 @@
 //! `GET /metrics`: Prometheus' text format. The recorder is the process's; several servers in one process share it.
 
+use super::error::ApiError;
+use super::principal::AdminPrincipal;
 use crate::startup::Services;
-use actix_web::{HttpResponse, get, web};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, get, web};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -37,14 +39,22 @@ pub async fn fold_forever() {
 }
 
 /// Counts, gauges and histograms of this process
-#[utoipa::path(tag = "house",
-    security(()), responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain")))]
+///
+/// For administrators, unless the setting `METRICS` is `public`.
+#[utoipa::path(tag = "house", security(("admin_key" = [])), responses(
+    (status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"),
+    (status = 401, description = "No admin key"),
+    (status = 403, description = "Not an administrator"),
+))]
 #[get("/metrics")]
-pub async fn metrics(services: web::Data<Services>) -> HttpResponse {
+pub async fn metrics(services: web::Data<Services>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    if !services.settings.telemetry.metrics_are_public {
+        AdminPrincipal::extract(&request).await?;
+    }
     let (in_use, open) = services.store.usage();
     ::metrics::gauge!("tollgate_database_connections", "state" => "in_use").set(count(in_use));
     ::metrics::gauge!("tollgate_database_connections", "state" => "open").set(count(open));
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(recorder().render())
+    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(recorder().render()))
 }
 
 fn count(number: usize) -> f64 {

@@ -1,5 +1,6 @@
 //! Doors in: one file per door, `routes.rs` lists them all. A handler extracts, asks an actor and shapes the answer.
 
+pub mod account;
 pub mod activity;
 pub mod admin;
 pub mod api_keys;
@@ -32,6 +33,7 @@ pub mod openapi;
 pub mod paging;
 pub mod plans;
 pub mod principal;
+pub mod profile;
 pub mod rate_limits;
 pub mod register;
 pub mod request_id;

@@ -1,8 +1,8 @@
 //! `GET /user/monitor`: the key's use, and what it may use.
 
-use super::activity::RESOURCE;
 use super::error::ApiError;
-use super::principal::{Principal, of_ledger};
+use super::principal::scopes::Usage;
+use super::principal::{May, Read, of_ledger};
 use crate::startup::Services;
 use actix_web::{get, web};
 use chrono::{DateTime, Datelike, Days, NaiveDate, Utc};
@@ -31,7 +31,7 @@ pub struct MonitorResponse {
     rate_limits: RateLimitNumbers,
 }
 
-/// The key's model calls: all, of this UTC day, of this month. Dollars
+/// Model calls: all, of this UTC day, of this month. Dollars
 #[derive(Serialize, ToSchema)]
 pub struct UsageMetrics {
     total_requests: i64,
@@ -71,9 +71,8 @@ pub struct RateLimitNumbers {
     (status = 503, description = "The database is away"),
 ))]
 #[get("/user/monitor")]
-pub async fn monitor(services: web::Data<Services>, principal: Principal) -> Result<web::Json<MonitorResponse>, ApiError> {
-    principal.require("read", RESOURCE)?;
-    let (caller, now) = (&principal.0, services.clock.now());
+pub async fn monitor(services: web::Data<Services>, caller: May<Read, Usage>) -> Result<web::Json<MonitorResponse>, ApiError> {
+    let (caller, now) = (&caller.0, services.clock.now());
     let today = now.date_naive();
     let first = today.checked_sub_days(Days::new(DAYS)).unwrap_or(today);
     // Read first: a call that lands between the two is in its day before it is in the whole, never the other way round.
@@ -87,7 +86,7 @@ pub async fn monitor(services: web::Data<Services>, principal: Principal) -> Res
         user_id: caller.user.0,
         api_key: caller.masked_key.clone(),
         current_credits: balance.credits,
-        usage_metrics: UsageMetrics::of(total.as_ref(), &sums, today),
+        usage_metrics: usage_metrics(total.as_ref(), &sums, today),
         rate_limits: RateLimitNumbers::of(&caller.limits),
     }))
 }
@@ -99,24 +98,38 @@ fn failed(error: StoreError) -> ApiError {
     }
 }
 
+fn usage_metrics(total: Option<&KeySum>, sums: &Sums, today: NaiveDate) -> UsageMetrics {
+    let all = total.map_or_else(Sum::default, |sum| Sum {
+        requests: sum.requests,
+        tokens: sum.prompt_tokens.saturating_add(sum.completion_tokens),
+        cost: sum.cost,
+    });
+    UsageMetrics::over(all, total.map(|sum| sum.last_request_at), sums, today, today.with_day(1).unwrap_or(today))
+}
+
 impl UsageMetrics {
-    fn of(total: Option<&KeySum>, sums: &Sums, today: NaiveDate) -> Self {
-        let (day, month) = (sums.since(today), sums.since(today.with_day(1).unwrap_or(today)));
-        let (total_requests, total_tokens) =
-            total.map_or((0, 0), |sum| (sum.requests, sum.prompt_tokens.saturating_add(sum.completion_tokens)));
+    /// `all` in all, and of `sums` those since `today` and since `month`, the month's first day.
+    pub(super) fn over(
+        all: Sum,
+        last_request_time: Option<DateTime<Utc>>,
+        sums: &Sums,
+        today: NaiveDate,
+        month: NaiveDate,
+    ) -> Self {
+        let (day, month) = (sums.since(today), sums.since(month));
         Self {
-            total_requests,
-            total_tokens,
-            total_cost: Nanos(total.map_or(0, |sum| sum.cost)),
+            total_requests: all.requests,
+            total_tokens: all.tokens,
+            total_cost: Nanos(all.cost),
             requests_today: day.requests,
             tokens_today: day.tokens,
             cost_today: Nanos(day.cost),
             requests_this_month: month.requests,
             tokens_this_month: month.tokens,
             cost_this_month: Nanos(month.cost),
-            average_tokens_per_request: average(total_tokens, total_requests),
+            average_tokens_per_request: average(all.tokens, all.requests),
             most_used_model: most_used(&sums.models).unwrap_or("No models used").to_owned(),
-            last_request_time: total.map(|sum| sum.last_request_at),
+            last_request_time,
         }
     }
 }

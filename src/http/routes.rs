@@ -1,9 +1,9 @@
 //! All routes. Each carries its description: what is listed here is in `/openapi.json`.
 
 use super::{
-    activity, admin, api_keys, balance, chat_completions, chat_sessions, credits, docs, environment_usage, generation, health,
-    key, metrics, models, monitor, notifications, openapi, plans, rate_limits, register, root, sign_in, transactions, trial,
-    user_plan,
+    account, activity, admin, api_keys, balance, chat_completions, chat_sessions, credits, docs, environment_usage, generation,
+    health, key, metrics, models, monitor, notifications, openapi, plans, profile, rate_limits, register, root, sign_in,
+    transactions, trial, user_plan,
 };
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -69,6 +69,10 @@ fn users(config: &mut ServiceConfig<'_>) {
         .service(api_keys::list_api_keys)
         .service(api_keys::update_api_key)
         .service(api_keys::delete_api_key)
+        .service(api_keys::api_keys_audit_logs)
+        .service(profile::user_profile)
+        .service(profile::update_profile)
+        .service(account::delete_account)
         .service(balance::balance)
         .service(plans::list_plans)
         .service(plans::find_plan)
@@ -112,5 +116,6 @@ fn operator(config: &mut ServiceConfig<'_>) {
     config.service(admin::add_credits).service(admin::set_limit).service(admin::assign_plan);
     config.service(admin::refresh_models).service(admin::cache_status);
     config.service(admin::trial_analytics);
+    config.service(admin::admin_balance).service(admin::admin_monitor);
     config.service(admin::system_rate_limits).service(admin::list_rate_limit_alerts);
 }

@@ -1,10 +1,10 @@
 //! `GET /user/credit-transactions`: what moved the balance, and how.
 
-use super::activity::RESOURCE;
 use super::error::ApiError;
 use super::extract::Query;
 use super::paging::{parse_place, place, within, wrong_parameter};
-use super::principal::Principal;
+use super::principal::scopes::Usage;
+use super::principal::{May, Read};
 use crate::startup::Services;
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
@@ -101,16 +101,15 @@ pub struct TypeTotal {
 #[get("/user/credit-transactions")]
 pub async fn credit_transactions(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Read, Usage>,
     Query(query): Query<TransactionsQuery>,
 ) -> Result<web::Json<TransactionsResponse>, ApiError> {
-    principal.require("read", RESOURCE)?;
     let limit = within("limit", query.limit, LIMIT_DEFAULT, 1..=LIMIT_MAX)?;
     let offset = within("offset", query.offset, 0, 0..=OFFSET_MAX)?;
     let kind = query.transaction_type.as_deref().filter(|kind| !kind.is_empty()).map(known_type).transpose()?;
     let after = query.before.as_deref().filter(|text| !text.is_empty()).map(position).transpose()?;
     let offset = if after.is_some() { 0 } else { offset };
-    let (user, account) = (principal.0.user, principal.0.accounts.credits);
+    let (user, account) = (caller.0.user, caller.0.accounts.credits);
     // One row more than is shown tells whether there are more.
     let page = Page { user, account, kind, limit: limit + 1, offset, after };
     let mut rows = transactions::page(&services.store, page).await?;

@@ -1,7 +1,8 @@
 //! `GET /trial/status` and `GET /subscription/plans`: what a new user has, and what there is to go on with.
 
 use super::error::ApiError;
-use super::principal::{Principal, of_ledger};
+use super::principal::scopes::Plans;
+use super::principal::{May, Read, of_ledger};
 use crate::startup::Services;
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
@@ -44,13 +45,14 @@ pub struct TrialStatus {
 #[utoipa::path(tag = "user", responses(
     (status = 200, description = "The trial", body = TrialStatusResponse),
     (status = 401, description = "No valid key"),
+    (status = 403, description = "The key may not read plans"),
 ))]
 #[get("/trial/status")]
 pub async fn trial_status(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Read, Plans>,
 ) -> Result<web::Json<TrialStatusResponse>, ApiError> {
-    let caller = &principal.0;
+    let caller = &caller.0;
     let now = services.clock.now();
     let balance = services.actors.ledger.balance(caller.accounts).await.map_err(of_ledger)?;
     let trial = caller.trial.as_ref();

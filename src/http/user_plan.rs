@@ -5,7 +5,8 @@
 use super::error::ApiError;
 use super::extract::Query;
 use super::plans::features;
-use super::principal::Principal;
+use super::principal::scopes::Plans;
+use super::principal::{May, Read};
 use crate::startup::Services;
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
@@ -98,11 +99,12 @@ pub struct PlanEntitlementsResponse {
 #[utoipa::path(tag = "plans", responses(
     (status = 200, description = "The plan", body = UserPlanResponse),
     (status = 401, description = "No valid key"),
+    (status = 403, description = "The key may not read plans"),
     (status = 404, description = "No active plan"),
 ))]
 #[get("/user/plan")]
-pub async fn user_plan(services: web::Data<Services>, principal: Principal) -> Result<web::Json<UserPlanResponse>, ApiError> {
-    match current(&services, &principal).await? {
+pub async fn user_plan(services: web::Data<Services>, caller: May<Read, Plans>) -> Result<web::Json<UserPlanResponse>, ApiError> {
+    match current(&services, &caller).await? {
         PlanState::Active(row, plan) => Ok(web::Json(UserPlanResponse::of(row, *plan))),
         PlanState::Expired { .. } | PlanState::None => Err(ApiError::not_found("No active plan found")),
     }
@@ -114,15 +116,19 @@ pub async fn user_plan(services: web::Data<Services>, principal: Principal) -> R
 #[utoipa::path(tag = "plans", responses(
     (status = 200, description = "The usage", body = PlanUsageResponse),
     (status = 401, description = "No valid key"),
+    (status = 403, description = "The key may not read plans"),
 ))]
 #[get("/user/plan/usage")]
-pub async fn plan_usage(services: web::Data<Services>, principal: Principal) -> Result<web::Json<PlanUsageResponse>, ApiError> {
-    let (plan_name, limits) = match current(&services, &principal).await? {
+pub async fn plan_usage(
+    services: web::Data<Services>,
+    caller: May<Read, Plans>,
+) -> Result<web::Json<PlanUsageResponse>, ApiError> {
+    let (plan_name, limits) = match current(&services, &caller).await? {
         PlanState::Active(_, plan) => (plan.name.clone(), Limits::from(&*plan)),
         PlanState::Expired { .. } => ("Expired".to_owned(), WITHOUT_PLAN.into()),
         PlanState::None => ("Trial".to_owned(), WITHOUT_PLAN.into()),
     };
-    let usage = plans::usage(&services.store, principal.0.user, services.clock.now().date_naive()).await?;
+    let usage = plans::usage(&services.store, caller.0.user, services.clock.now().date_naive()).await?;
     Ok(web::Json(PlanUsageResponse::of(plan_name, limits, usage)))
 }
 
@@ -130,20 +136,21 @@ pub async fn plan_usage(services: web::Data<Services>, principal: Principal) -> 
 #[utoipa::path(tag = "plans", params(EntitlementsQuery), responses(
     (status = 200, description = "The entitlements", body = PlanEntitlementsResponse),
     (status = 401, description = "No valid key"),
+    (status = 403, description = "The key may not read plans"),
 ))]
 #[get("/user/plan/entitlements")]
 pub async fn plan_entitlements(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Read, Plans>,
     query: Query<EntitlementsQuery>,
 ) -> Result<web::Json<PlanEntitlementsResponse>, ApiError> {
     let feature = query.0.feature.as_deref().filter(|feature| !feature.is_empty());
-    let state = current(&services, &principal).await?;
+    let state = current(&services, &caller).await?;
     Ok(web::Json(PlanEntitlementsResponse::of(&state, feature)))
 }
 
-async fn current(services: &Services, principal: &Principal) -> Result<PlanState, ApiError> {
-    Ok(plans::current(&services.store, principal.0.user, services.clock.now()).await?)
+async fn current(services: &Services, caller: &May<Read, Plans>) -> Result<PlanState, ApiError> {
+    Ok(plans::current(&services.store, caller.0.user, services.clock.now()).await?)
 }
 
 impl UserPlanResponse {

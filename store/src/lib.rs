@@ -3,7 +3,9 @@
 //! A table is written through one file. A transaction over several concerns (registration, a settle with its usage
 //! record) is one function. Functions take a [`Store`] and give a connection back before they return.
 
+pub mod account_deletion;
 pub mod activity;
+pub mod administration;
 pub mod api_keys;
 pub mod audit;
 pub mod catalog;
@@ -20,12 +22,14 @@ pub mod notifications;
 pub mod operator;
 pub mod plans;
 pub mod privy;
+pub mod profiles;
 pub mod rate_limit_alerts;
 pub mod rate_limits;
 pub mod transactions;
 pub mod trials;
 pub mod users;
 
+mod hash_text;
 pub mod migrate;
 pub mod pool;
 mod statement;

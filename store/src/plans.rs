@@ -1,12 +1,13 @@
 //! The four tiers, and who is on which: the tables `plans` and `user_plans`; and what users have used of theirs.
 
+use crate::audit::{self, Actor};
 use crate::schema::{plans, user_plans, users};
 use crate::{Store, StoreError};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Date, Timestamptz};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tollgate_domain::{PlanId, UserId};
 
 /// A tier.
@@ -195,12 +196,13 @@ pub async fn usage(store: &Store, user: UserId, today: NaiveDate) -> Result<Plan
     Ok(sums.get_result(&mut connection).await?)
 }
 
-/// Puts the user on a plan from `now` to `end`, in place of the one before, and ends the trial.
+/// Puts the user on a plan from `now` to `end`, in place of the one before, and ends the trial; with an audit row.
 ///
 /// # Errors
 /// No such active plan, no such user; else as for every statement.
 pub async fn assign(
     store: &Store,
+    by: Actor,
     user: UserId,
     plan: PlanId,
     now: DateTime<Utc>,
@@ -227,6 +229,8 @@ pub async fn assign(
                 .execute(connection)
                 .await?;
             start(connection, user, plan, now, Some(end)).await?;
+            let details = json!({"plan_id": plan, "plan_name": found.name, "start_date": now, "end_date": end});
+            audit::append_by(connection, by, Some(user), None, "assign_plan", details, now).await?;
             Ok(found)
         })
         .await

@@ -1,6 +1,7 @@
 //! The connection pool.
 
 use crate::StoreError;
+use crate::audit::Actor;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
@@ -20,13 +21,31 @@ pub struct StoreOptions {
     pub wait: Duration,
     /// PostgreSQL ends a statement that runs longer.
     pub statement_timeout: Duration,
+    /// Who does, in the audit rows, what is done over these connections without a word on who.
+    pub acts_as: Actor,
 }
 
 impl StoreOptions {
     /// Sixteen connections, two seconds of patience: a request that waits longer is better answered 503.
     #[must_use]
     pub const fn new(database_url: String) -> Self {
-        Self { database_url, connections_max: 16, wait: Duration::from_secs(2), statement_timeout: Duration::from_secs(30) }
+        Self {
+            database_url,
+            connections_max: 16,
+            wait: Duration::from_secs(2),
+            statement_timeout: Duration::from_secs(30),
+            acts_as: Actor::Owner,
+        }
+    }
+
+    /// Compiling a statement takes longer than any page may: no `jit`.
+    fn session_settings(&self) -> String {
+        format!(
+            "SET application_name = 'tollgate'; SET jit = off; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 30000;
+             SET tollgate.actor = '{}'",
+            self.statement_timeout.as_millis(),
+            self.acts_as
+        )
     }
 }
 
@@ -46,11 +65,11 @@ impl Store {
     /// None that depend on the database: only a pool that can't be built.
     pub fn new(options: StoreOptions, io: Handle) -> Result<Self, StoreError> {
         let runtime = io.clone();
-        let timeout = options.statement_timeout;
+        let settings = options.session_settings();
         let mut config = ManagerConfig::default();
         config.recycling_method = RecyclingMethod::Fast;
         config.custom_setup = Box::new(move |url| {
-            let opening = runtime.spawn(open(url.to_owned(), timeout));
+            let opening = runtime.spawn(open(url.to_owned(), settings.clone()));
             async move { opening.await.unwrap_or_else(|stopped| Err(runtime_gone(&stopped))) }.boxed()
         });
         let manager = AsyncDieselConnectionManager::new_with_config(options.database_url.clone(), config);
@@ -78,7 +97,7 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the database can't be reached in time.
     pub async fn dedicated(&self) -> Result<AsyncPgConnection, StoreError> {
-        let opening = self.io.spawn(open(self.options.database_url.clone(), self.options.statement_timeout));
+        let opening = self.io.spawn(open(self.options.database_url.clone(), self.options.session_settings()));
         match tokio::time::timeout(self.options.wait, opening).await {
             Ok(Ok(connection)) => Ok(connection?),
             Ok(Err(stopped)) => Err(runtime_gone(&stopped).into()),
@@ -111,12 +130,8 @@ impl std::fmt::Debug for Store {
     }
 }
 
-async fn open(url: String, statement_timeout: Duration) -> diesel::ConnectionResult<AsyncPgConnection> {
+async fn open(url: String, settings: String) -> diesel::ConnectionResult<AsyncPgConnection> {
     let mut connection = AsyncPgConnection::establish(&url).await?;
-    let settings = format!(
-        "SET application_name = 'tollgate'; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 30000",
-        statement_timeout.as_millis()
-    );
     connection.batch_execute(&settings).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
 }

@@ -2,8 +2,9 @@
 //!
 //! A key without a row has the settings' defaults, which are not stored.
 
+use crate::audit::{self, Actor};
 use crate::schema::{api_keys, rate_limit_configs};
-use crate::{Store, StoreError, audit};
+use crate::{Store, StoreError};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
@@ -60,8 +61,8 @@ impl NewLimits {
 /// Who sets limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetBy {
-    /// May give anything; what is given is the owner's ceiling from then on.
-    Operator,
+    /// The operator or an administrator: may give anything; what is given is the owner's ceiling from then on.
+    Operator(Actor),
     /// May not go above what the operator gave, or the defaults where nothing was given.
     Owner,
 }
@@ -129,7 +130,7 @@ impl Row {
             burst_limit: limits.burst,
             concurrency_limit: limits.concurrency,
             updated_at: now,
-            granted: (by == SetBy::Operator).then(|| json!(limits)),
+            granted: matches!(by, SetBy::Operator(_)).then(|| json!(limits)),
         }
     }
 }
@@ -195,7 +196,10 @@ async fn set_one(
         "new_values": after,
         "update_timestamp": now,
     });
-    audit::append(connection, user, Some(key), "update", details, now).await?;
+    match by {
+        SetBy::Owner => audit::append(connection, user, Some(key), "update", details, now).await?,
+        SetBy::Operator(actor) => audit::append_by(connection, actor, Some(user), Some(key), "update", details, now).await?,
+    }
     Ok(())
 }
 

@@ -47,6 +47,8 @@ diesel::table! {
         cost -> Int8,
         #[max_length = 100]
         action -> Varchar,
+        first_at -> Timestamptz,
+        last_at -> Timestamptz,
     }
 }
 
@@ -65,11 +67,13 @@ diesel::table! {
 diesel::table! {
     api_key_audit_logs (id) {
         id -> Int8,
-        user_id -> Int8,
+        user_id -> Nullable<Int8>,
         api_key_id -> Nullable<Int8>,
         action -> Text,
         details -> Jsonb,
         timestamp -> Timestamptz,
+        actor -> Text,
+        salt -> Nullable<Uuid>,
     }
 }
 
@@ -108,6 +112,15 @@ diesel::table! {
         budget_period -> Nullable<Text>,
         budget_since -> Nullable<Timestamptz>,
         is_session -> Bool,
+    }
+}
+
+diesel::table! {
+    audit_links (sequence) {
+        sequence -> Int8,
+        log_id -> Int8,
+        details_hash -> Bytea,
+        hash -> Bytea,
     }
 }
 
@@ -481,6 +494,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     activity_totals,
     api_key_audit_logs,
     api_keys,
+    audit_links,
     catalog_snapshots,
     chat_messages,
     chat_search,

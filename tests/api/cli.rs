@@ -26,16 +26,17 @@ fn complaint(output: &Output) -> String {
 fn help_names_every_command() {
     let help = run(&["--help"], &HashMap::new());
     assert!(help.status.success());
-    for command in ["serve", "migrate", "admin", "ledger"] {
+    for command in ["serve", "migrate", "admin", "audit", "ledger"] {
         assert!(text(&help.stdout).contains(command), "{command}");
     }
     let help = text(&run(&["admin", "--help"], &HashMap::new()).stdout);
-    for command in ["create-user", "create-key", "grant", "revoke-key", "list-keys"] {
+    for command in ["create-user", "create-key", "grant", "revoke-key", "list-keys", "promote", "demote"] {
         assert!(help.contains(command), "{command}");
     }
     assert!(text(&run(&["serve", "--help"], &HashMap::new()).stdout).contains("--demo"));
     assert!(text(&run(&["migrate", "--help"], &HashMap::new()).stdout).contains("--revert-all"));
     assert!(text(&run(&["ledger", "verify", "--help"], &HashMap::new()).stdout).contains("--anchors"));
+    assert!(text(&run(&["audit", "verify", "--help"], &HashMap::new()).stdout).contains("--heads"));
     assert_eq!(run(&["serve", "--wrong"], &HashMap::new()).status.code(), Some(2));
 }
 
@@ -120,6 +121,14 @@ async fn the_operator_makes_users_keys_and_grants() {
     assert!(said(&["admin", "revoke-key", "ada", id]).contains("Revoked gw_test_"));
     assert_eq!(said(&["admin", "list-keys", "ada"]).lines().count(), 1);
     assert_eq!(complaint(&run(&["admin", "list-keys", "nobody"], &env)), "tollgate: there is no user \"nobody\"");
+
+    assert!(said(&["admin", "promote", "ada"]).contains("is an administrator now"));
+    assert!(said(&["admin", "promote", "ada@example.com"]).contains("is an administrator already"));
+    assert!(said(&["admin", "demote", "ada"]).contains("is no administrator now"));
+    let acts = "SELECT count(*) FROM api_key_audit_logs WHERE actor = 'command_line' AND action IN
+        ('create', 'add_credits', 'delete', 'grant_admin', 'revoke_admin')";
+    assert_eq!(database.number(acts).await, 2 + 2 + 1 + 2, "what the command line does is told as such");
+    assert!(said(&["audit", "verify"]).ends_with("the audit trail is whole\n"));
 
     let proof = said(&["ledger", "verify"]);
     assert!(proof.contains("the ledger is clean"), "{proof}");

@@ -66,6 +66,19 @@ async fn metrics_count_the_requests() {
 }
 
 #[actix_web::test]
+async fn metrics_are_for_administrators_unless_they_are_made_public() {
+    let app = support::app_with(&[("METRICS", "")]).await;
+    let user = app.register_user().await;
+    let without = app.get("/metrics").await;
+    assert_eq!((without.status, without.json()), (401, json!({"detail": "Not authenticated"})));
+    let refused = app.get_as(&user.key, "/metrics").await;
+    assert_eq!((refused.status, refused.json()), (403, json!({"detail": "Administrator privileges required"})));
+    assert!(app.get_as(support::ADMIN_KEY, "/metrics").await.text().contains("tollgate_http_requests_total"));
+    app.database.refuse_connections().await;
+    assert_eq!(app.get_as(support::ADMIN_KEY, "/metrics").await.status, 200, "also while the database is away");
+}
+
+#[actix_web::test]
 async fn several_servers_live_in_one_process() {
     let (one, two) = (support::app().await, support::app().await);
     assert_eq!((one.get("/metrics").await.status, two.get("/metrics").await.status), (200, 200));

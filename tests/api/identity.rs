@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tollgate_actors::identity::keys::{Environment, Peppers};
 use tollgate_actors::identity::{
-    self, AddCredits, AssignPlan, Caller, CreateKey, Identity, IdentityDeps, IdentityError, IdentityOptions, LimitTarget,
+    self, Actor, AddCredits, AssignPlan, Caller, CreateKey, Identity, IdentityDeps, IdentityError, IdentityOptions, LimitTarget,
     NewLimits, RateLimits, Register, Registration, SetBy, SetLimits, Treasury, TrialTerms,
 };
 use tollgate_actors::ledger::{Balance, Credit, LedgerError};
@@ -311,18 +311,18 @@ async fn changes_of_limits_plan_and_trial_are_seen_on_the_other_replica() {
     assert!(two.caller(key).await.trial.is_some());
     let limits = NewLimits { requests_per_minute: 7, burst: Some(3), concurrency: None, ..new_limits() };
     let target = LimitTarget::AllKeysOf(ada.user);
-    assert_eq!(one.identity.set_limits(SetLimits { target, limits, by: SetBy::Operator }).await, Ok(1));
+    assert_eq!(one.identity.set_limits(SetLimits { target, limits, by: SetBy::Operator(Actor::Operator) }).await, Ok(1));
     let expected = RateLimits { requests_per_minute: 7, burst: 3, ..LIMITS };
     eventually("the limits", async || (two.caller(key).await.limits == expected).then_some(())).await;
     let team = database.number("SELECT id FROM plans WHERE plan_type = 'team'").await;
     assert_eq!(
-        one.identity.assign_plan(AssignPlan { user: ada.user, plan: PlanId(team), months: 1 }).await,
+        one.identity.assign_plan(AssignPlan { by: Actor::Operator, user: ada.user, plan: PlanId(team), months: 1 }).await,
         Ok("Team".to_owned())
     );
     eventually("the plan", async || (two.caller(key).await.plan.name == "Team").then_some(())).await;
     assert!(two.caller(key).await.trial.is_none(), "an assigned plan ends the trial");
     assert_eq!(database.number("SELECT count(*) FROM user_plans WHERE is_active").await, 1);
-    let unknown = one.identity.assign_plan(AssignPlan { user: ada.user, plan: PlanId(-1), months: 1 }).await;
+    let unknown = one.identity.assign_plan(AssignPlan { by: Actor::Operator, user: ada.user, plan: PlanId(-1), months: 1 }).await;
     assert_eq!(unknown, Err(IdentityError::UnknownPlan(PlanId(-1))));
     assert_eq!(database.number("SELECT count(*) FROM user_plans WHERE is_active").await, 1);
 }
@@ -345,12 +345,24 @@ async fn credits_from_the_operator_end_the_trial() {
     let database = TestDatabase::create().await;
     let replica = Replica::on(&database, &Setup::default());
     let ada = replica.register("ada").await;
-    let add = AddCredits { id: OperationId(Uuid::now_v7()), user: ada.user, amount: Nanos(1), reason: "sorry".to_owned() };
+    let add = AddCredits {
+        id: OperationId(Uuid::now_v7()),
+        by: Actor::Operator,
+        user: ada.user,
+        amount: Nanos(1),
+        reason: "sorry".to_owned(),
+    };
     replica.identity.add_credits(add).await.unwrap();
     let caller = replica.caller(ada.api_key.expose_secret()).await;
     assert!(caller.trial.is_none());
     assert_eq!(caller.subscription_status, "active");
-    let nobody = AddCredits { id: OperationId(Uuid::now_v7()), user: UserId(-1), amount: Nanos(1), reason: String::new() };
+    let nobody = AddCredits {
+        id: OperationId(Uuid::now_v7()),
+        by: Actor::Operator,
+        user: UserId(-1),
+        amount: Nanos(1),
+        reason: String::new(),
+    };
     assert_eq!(replica.identity.add_credits(nobody).await, Err(IdentityError::UnknownUser));
 }
 

@@ -7,11 +7,21 @@ mod support;
 #[cfg(test)]
 mod abuse;
 #[cfg(test)]
+mod account_deletion;
+#[cfg(test)]
 mod activity;
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod admin_balance;
+#[cfg(test)]
+mod admin_monitor;
+#[cfg(test)]
 mod api_keys;
+#[cfg(test)]
+mod audit_chain;
+#[cfg(test)]
+mod audit_logs;
 #[cfg(test)]
 mod balance;
 #[cfg(test)]
@@ -26,6 +36,8 @@ mod chat_sessions;
 mod cli;
 #[cfg(test)]
 mod demo;
+#[cfg(test)]
+mod doors;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
@@ -54,6 +66,8 @@ mod openapi;
 mod plans;
 #[cfg(test)]
 mod principal;
+#[cfg(test)]
+mod profile;
 #[cfg(test)]
 mod providers;
 #[cfg(test)]

@@ -128,6 +128,7 @@ pub fn environment(database: &TestDatabase, folder: &TestFolder, provider_url: &
         ("TRIAL_REQUESTS", "1000000000"),
         ("DRAIN_TIMEOUT", "10"),
         ("LOG_FORMAT", "text"),
+        ("METRICS", "public"),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value.to_owned()))

@@ -57,6 +57,10 @@ impl IdentityActor {
         Self { shared, rng, registrations, readings: HashMap::new(), follower: None }
     }
 
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
     /// Starts the follower, and again should it ever have ended.
     fn keep_following(&mut self) {
         if self.follower.as_ref().is_none_or(JoinHandle::is_finished) {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tollgate_domain::{Budget, KeyId, Nanos, OperationId, UserId};
 use tollgate_store::api_keys::{self, KeyRow, NewKey};
 use tollgate_store::users::{DollarAccounts, NewUser};
-use tollgate_store::{identity_changes, plans, rate_limits, users};
+use tollgate_store::{audit, identity_changes, plans, rate_limits, users};
 use uuid::Uuid;
 
 /// Every sign-up grant's id is this and the user's id, so that a user is granted one, however often it is tried.
@@ -237,13 +237,17 @@ pub(super) async fn assign_plan(shared: Arc<Shared>, assign: AssignPlan) -> Resu
     const DAYS_PER_MONTH: i64 = 30;
     let now = shared.clock.now();
     let end = days_after(now, DAYS_PER_MONTH * i64::from(assign.months));
-    let plan = plans::assign(&shared.store, assign.user, assign.plan, now, end).await?;
+    let plan = plans::assign(&shared.store, assign.by, assign.user, assign.plan, now, end).await?;
     shared.cache.freshness.mark(assign.user);
     Ok(plan.name)
 }
 
 pub(super) async fn add_credits(shared: Arc<Shared>, add: AddCredits) -> Result<Balance, IdentityError> {
     let (_, accounts) = users::find(&shared.store, add.user).await?.ok_or(IdentityError::UnknownUser)?;
+    // Before the money, which is another commit: nothing is given that the audit rows don't know. What came of it, the ledger tells
+    // under the operation's id.
+    let details = json!({"operation_id": add.id, "credits": add.amount, "reason": add.reason});
+    audit::record(&shared.store, add.by, Some(add.user), "add_credits", details, shared.clock.now()).await?;
     let credit = Credit {
         id: add.id,
         accounts: dollars_of(add.user, accounts),

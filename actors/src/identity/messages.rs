@@ -14,6 +14,7 @@ use std::time::Duration;
 use tollgate_domain::{BudgetPeriod, KeyId, Nanos, OperationId, PlanId, UserId};
 use tollgate_store::StoreError;
 use tollgate_store::api_keys::{BudgetChange, ChangeKeyError, CreateKeyError, KeyRow};
+use tollgate_store::audit::Actor;
 use tollgate_store::plans::AssignError;
 use tollgate_store::rate_limits::{NewLimits, RateLimits, SetBy, SetLimitsError};
 use tollgate_store::users::RegisterError;
@@ -87,6 +88,8 @@ impl From<StoreError> for IdentityError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => Self::Unavailable,
+            // The account was deleted a moment ago: nothing hangs on it any more.
+            StoreError::Constraint { constraint } if constraint.ends_with("_user_id_fkey") => Self::UnknownUser,
             error @ (StoreError::Constraint { .. } | StoreError::Query(_)) => Self::Defect(error.to_string()),
         }
     }
@@ -191,7 +194,7 @@ pub(super) struct OpenSession {
 
 /// Sign a Privy user in, whose token has been verified; whoever has no account gets one. What is told of the person is what a
 /// client says of itself: it names a new account, and finds none.
-#[derive(Clone, Message)]
+#[derive(Message)]
 #[rtype(result = "Result<SignedIn, IdentityError>")]
 pub struct SignIn {
     /// `did:privy:…`, which alone decides whose account it is.
@@ -325,6 +328,7 @@ pub struct SetLimits {
 #[derive(Message)]
 #[rtype(result = "Result<String, IdentityError>")]
 pub struct AssignPlan {
+    pub by: Actor,
     pub user: UserId,
     pub plan: PlanId,
     pub months: u16,
@@ -336,6 +340,7 @@ pub struct AssignPlan {
 pub struct AddCredits {
     /// The same id has one effect.
     pub id: OperationId,
+    pub by: Actor,
     pub user: UserId,
     pub amount: Nanos,
     pub reason: String,

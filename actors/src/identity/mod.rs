@@ -11,6 +11,7 @@
 //!   seconds of `last_used_at`, of uncapped keys' `requests_used` and of trials' counts; never a capped key's, never
 //!   money. Sign-up credits not yet granted are granted at the next start.
 
+mod accounts;
 mod actor;
 mod cache;
 mod caller;
@@ -25,6 +26,7 @@ mod meters;
 mod registrations;
 mod sign_in;
 
+pub use accounts::{DeleteAccount, SetAdmin, UpdateProfile};
 pub use caller::{
     Caller, CallerDefaults, Plan, PlanLimits, RateLimits, Trial, TrialRefusal, TrialSlot, TrialTerms, WITHOUT_PLAN,
 };
@@ -33,6 +35,7 @@ pub use messages::{
     RotateKey, RotateKeys, SetLimits, SignIn, SignedIn, UpdateKey,
 };
 pub use tollgate_store::api_keys::BudgetChange;
+pub use tollgate_store::audit::Actor;
 pub use tollgate_store::rate_limits::{NewLimits, SetBy};
 
 use crate::ledger::{Balance, Credit, Ledger, LedgerError};

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tollgate_store::transactions::{self, Folded};
-use tollgate_store::{Store, StoreError, activity, failed_attempts, idempotency, ledger};
+use tollgate_store::{Store, StoreError, account_deletion, activity, failed_attempts, idempotency, ledger};
 
 /// Rows forgotten in one statement: some milliseconds.
 const ROWS_AT_ONCE: i64 = 1_000;
 /// Between two statements others have the database.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long traces of a deleted account are looked for: no call runs so long, and no journal waits so long.
+const TRACES_FOR: TimeDelta = TimeDelta::days(7);
 /// How long it is remembered that a batch of activity has landed; a journal is replayed long before.
 const BATCHES_KEPT: TimeDelta = TimeDelta::days(7);
 /// How long it is remembered what was tried in vain for a call.
@@ -61,6 +63,11 @@ pub(super) async fn prune(deps: Arc<UpkeepDeps>, stop: CancellationToken) {
         Past::UnpaidHolds(before(now, retention.unpaid_hold_days)),
         Past::FailedAttempts(now - ATTEMPTS_KEPT),
     ];
+    match account_deletion::sweep(&deps.store, now - TRACES_FOR).await {
+        Ok(0) => {}
+        Ok(rows) => tracing::info!(rows, "erased what deleted accounts had left behind"),
+        Err(error) => tracing::warn!(%error, "what deleted accounts have left behind is not erased yet"),
+    }
     for past in past {
         match forget(&deps.store, past, &stop).await {
             Ok(0) => {}

@@ -8,8 +8,10 @@ use actix_web::http::StatusCode;
 use actix_web::{get, post, web};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::json;
 use std::time::Duration;
 use tollgate_actors::catalog::{CATALOG_TTL, CatalogError, GatewayStatus, Refreshed};
+use tollgate_store::audit;
 use utoipa::ToSchema;
 
 /// What came of a refresh
@@ -97,12 +99,13 @@ pub async fn refresh_models(
     services: web::Data<Services>,
     admin: AdminPrincipal,
 ) -> Result<web::Json<RefreshResponse>, ApiError> {
+    audit::record(&services.store, admin.actor(), None, "refresh_models", json!({}), services.clock.now()).await?;
     let answers = services.actors.catalog.refresh().await?;
     if answers.is_empty() {
         return Err(no_list());
     }
     let failures: Vec<&CatalogError> = answers.iter().filter_map(|answer| answer.outcome.as_ref().err()).collect();
-    tracing::info!(admin = admin.name(), gateways = answers.len(), failures = failures.len(), "models refreshed");
+    tracing::info!(admin = %admin.actor(), gateways = answers.len(), failures = failures.len(), "models refreshed");
     if let (Some(failure), true) = (failures.first(), failures.len() == answers.len()) {
         let error = ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Failed to refresh models");
         return Err(error.with_cause(*failure));

@@ -26,7 +26,7 @@ pub struct AddCreditsRequest {
     /// Dollars, above 0.
     #[schema(value_type = f64, exclusive_minimum = 0, maximum = 1_000_000)]
     credits: serde_json::Number,
-    /// Shown to the user in the history.
+    /// Shown to the user in the history, which stays when the account is deleted: nothing personal.
     reason: Option<String>,
 }
 
@@ -64,9 +64,9 @@ pub async fn add_credits(
     let target = Target::find(&services, body.api_key.as_deref(), body.user_id).await?;
     let identity = &services.actors.identity;
     let (user, _) = identity.user(target.user).await.map_err(not_found)?;
-    let add = AddCredits { id: operation_id(&request), user: target.user, amount, reason };
+    let add = AddCredits { id: operation_id(&request), by: admin.actor(), user: target.user, amount, reason };
     let balance = identity.add_credits(add).await.map_err(not_found)?;
-    tracing::info!(admin = admin.name(), user = user.id, %amount, "credits added");
+    tracing::info!(admin = %admin.actor(), user = user.id, %amount, "credits added");
     Ok(web::Json(AddCreditsResponse {
         status: "success",
         message: format!("Added {amount} credits to user {}", user.username),

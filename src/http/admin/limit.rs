@@ -92,10 +92,10 @@ pub async fn set_limit(
     let keys_updated = services
         .actors
         .identity
-        .set_limits(SetLimits { target, limits: limits.into(), by: SetBy::Operator })
+        .set_limits(SetLimits { target, limits: limits.into(), by: SetBy::Operator(admin.actor()) })
         .await
         .map_err(not_found)?;
-    tracing::info!(admin = admin.name(), user = %found.user, keys_updated, "rate limits set");
+    tracing::info!(admin = %admin.actor(), user = %found.user, keys_updated, "rate limits set");
     Ok(web::Json(SetRateLimitResponse {
         status: "success",
         message: format!("Rate limits updated for user {shown}"),

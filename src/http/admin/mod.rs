@@ -1,15 +1,19 @@
 //! The operator's doors.
 
+mod balance;
 mod catalogue;
 mod credits;
 mod limit;
+mod monitor;
 mod plan;
 mod rate_limits;
 mod trial;
 
+pub use balance::{__path_admin_balance, admin_balance};
 pub use catalogue::{__path_cache_status, __path_refresh_models, cache_status, refresh_models};
 pub use credits::{__path_add_credits, add_credits};
 pub use limit::{__path_set_limit, set_limit};
+pub use monitor::{__path_admin_monitor, admin_monitor};
 pub use plan::{__path_assign_plan, assign_plan};
 pub use rate_limits::{__path_list_rate_limit_alerts, __path_system_rate_limits, list_rate_limit_alerts, system_rate_limits};
 pub use trial::{__path_trial_analytics, trial_analytics};

@@ -58,9 +58,9 @@ pub async fn assign_plan(
     Body(body): Body<AssignPlanRequest>,
 ) -> Result<web::Json<AssignPlanResponse>, ApiError> {
     let months = months(body.duration_months)?;
-    let assign = AssignPlan { user: UserId(body.user_id), plan: PlanId(body.plan_id), months };
+    let assign = AssignPlan { by: admin.actor(), user: UserId(body.user_id), plan: PlanId(body.plan_id), months };
     let plan_name = services.actors.identity.assign_plan(assign).await.map_err(not_found)?;
-    tracing::info!(admin = admin.name(), user = body.user_id, plan = body.plan_id, months, "plan assigned");
+    tracing::info!(admin = %admin.actor(), user = body.user_id, plan = body.plan_id, months, "plan assigned");
     Ok(web::Json(AssignPlanResponse {
         status: "success",
         message: format!("Plan {plan_name} assigned to user {} for {months} months", body.user_id),

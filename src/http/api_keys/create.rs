@@ -1,16 +1,16 @@
 //! `POST /user/api-keys`.
 
-use super::RESOURCE;
 use super::fields::{self, ScopePermissions};
 use crate::http::error::ApiError;
 use crate::http::extract::Body;
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::ApiKeys;
+use crate::http::principal::{May, Write};
 use crate::startup::Services;
 use actix_web::{post, web};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
-use tollgate_actors::identity::{CreateKey, IdentityError};
+use tollgate_actors::identity::{Caller, CreateKey, IdentityError};
 use tollgate_domain::{BudgetPeriod, Nanos};
 use utoipa::ToSchema;
 
@@ -85,11 +85,10 @@ pub struct SecurityFeatures {
 #[post("/user/api-keys")]
 pub async fn create_api_key(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Write, ApiKeys>,
     Body(request): Body<CreateApiKeyRequest>,
 ) -> Result<web::Json<CreateApiKeyResponse>, ApiError> {
-    principal.require("write", RESOURCE)?;
-    let create = checked(request, &principal)?;
+    let create = checked(request, &caller.0)?;
     let (key_name, expiration_days) = (create.key_name.clone(), create.expiration_days);
     let created = services.actors.identity.create_key(create).await.map_err(|error| fields::refusal(error, &key_name))?;
     let row = created.row;
@@ -117,19 +116,19 @@ pub async fn create_api_key(
     }))
 }
 
-fn checked(request: CreateApiKeyRequest, principal: &Principal) -> Result<CreateKey, ApiError> {
+fn checked(request: CreateApiKeyRequest, caller: &Caller) -> Result<CreateKey, ApiError> {
     let key_name = fields::key_name(&request.key_name)?;
     if request.action.is_some_and(|action| action != "create") {
         return Err(ApiError::bad_request("Invalid action. Must be 'create'"));
     }
     let everything = || ["read", "write", "admin"].map(|verb| (verb.to_owned(), vec!["*".to_owned()])).into();
     Ok(CreateKey {
-        user: principal.0.user,
+        user: caller.user,
         key_name,
         environment: fields::environment(request.environment_tag.as_deref().unwrap_or("live"))?,
         expiration_days: request.expiration_days.map(fields::expiration_days).transpose()?,
         max_requests: request.max_requests.map(fields::max_requests).transpose()?,
-        scope_permissions: fields::scopes(&request.scope_permissions.unwrap_or_else(everything), principal)?,
+        scope_permissions: fields::scopes(&request.scope_permissions.unwrap_or_else(everything), caller)?,
         ip_allowlist: fields::ip_allowlist(&request.ip_allowlist.unwrap_or_default())?,
         domain_referrers: fields::domain_referrers(&request.domain_referrers.unwrap_or_default())?,
         models: fields::allowed_models(&request.allowed_models.unwrap_or_default())?,

@@ -1,10 +1,11 @@
 //! `DELETE /user/api-keys/{key_id}`.
 
-use super::{RESOURCE, fields};
+use super::fields;
 use crate::http::error::ApiError;
 use crate::http::extract::{Path, parse};
 use crate::http::limits::RawBody;
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::ApiKeys;
+use crate::http::principal::{May, Write};
 use crate::startup::Services;
 use actix_web::{delete, web};
 use chrono::{DateTime, Utc};
@@ -46,13 +47,12 @@ pub struct DeleteApiKeyResponse {
 #[delete("/user/api-keys/{key_id}")]
 pub async fn delete_api_key(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Write, ApiKeys>,
     Path(key_id): Path<i64>,
     body: RawBody,
 ) -> Result<web::Json<DeleteApiKeyResponse>, ApiError> {
-    principal.require("write", RESOURCE)?;
     confirm(&body.0)?;
-    let deleted = services.actors.identity.delete_key(principal.0.user, KeyId(key_id)).await;
+    let deleted = services.actors.identity.delete_key(caller.0.user, KeyId(key_id)).await;
     let deleted = deleted.map_err(|error| fields::refusal(error, ""))?;
     Ok(web::Json(DeleteApiKeyResponse {
         status: "success",

@@ -1,13 +1,13 @@
 //! The fields of a key that owners give, checked alike for a new key and for a changed one.
 
 use crate::http::error::{ApiError, FieldError};
-use crate::http::principal::{Principal, insufficient};
+use crate::http::principal::insufficient;
 use crate::http::{dollars, text};
 use serde_json::{Number, Value, json};
 use std::collections::BTreeMap;
-use tollgate_actors::identity::IdentityError;
 use tollgate_actors::identity::checks::{Scopes, parse_domain, parse_net};
 use tollgate_actors::identity::keys::Environment;
+use tollgate_actors::identity::{Caller, IdentityError};
 use tollgate_domain::{BudgetPeriod, Nanos};
 
 /// A century; longer is for ever.
@@ -53,14 +53,14 @@ pub fn max_requests(most: i64) -> Result<i64, ApiError> {
 }
 
 /// A key can't grant more than it may do itself: else a key with a narrow scope would be a wide one.
-pub fn scopes(asked: &ScopePermissions, principal: &Principal) -> Result<Value, ApiError> {
+pub fn scopes(asked: &ScopePermissions, caller: &Caller) -> Result<Value, ApiError> {
     let asked = json!(asked);
     let text = asked.to_string();
     if text.len() > 16_384 || text.contains("\\u0000") {
         return Err(ApiError::unprocessable(vec![FieldError::of_body("scope_permissions", "Not a list of scopes", Value::Null)]));
     }
     // Mutant: leaving this out turns `a_key_makes_no_key_that_may_do_more_than_itself` red.
-    if principal.0.scopes.cover(&Scopes::from_json(&asked)) { Ok(asked) } else { Err(insufficient("grant", "these_scopes")) }
+    if caller.scopes.cover(&Scopes::from_json(&asked)) { Ok(asked) } else { Err(insufficient("grant", "these_scopes")) }
 }
 
 pub fn ip_allowlist(entries: &[String]) -> Result<Vec<String>, ApiError> {

@@ -1,10 +1,10 @@
 //! `GET /user/api-keys`.
 
-use super::RESOURCE;
 use super::budget::BudgetUse;
 use crate::http::error::ApiError;
 use crate::http::extract::Query;
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::ApiKeys;
+use crate::http::principal::{May, Read};
 use crate::startup::Services;
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
@@ -108,11 +108,10 @@ pub struct Rotation {
 #[get("/user/api-keys")]
 pub async fn list_api_keys(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Read, ApiKeys>,
     Query(query): Query<ListApiKeysQuery>,
 ) -> Result<web::Json<ListApiKeysResponse>, ApiError> {
-    principal.require("read", RESOURCE)?;
-    let (identity, user) = (&services.actors.identity, principal.0.user);
+    let (identity, user) = (&services.actors.identity, caller.0.user);
     let rows =
         if query.include_sessions { identity.list_keys_with_sessions(user).await? } else { identity.list_keys(user).await? };
     let keys = ApiKey::all(&services, rows).await?;

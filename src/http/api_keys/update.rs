@@ -1,11 +1,11 @@
 //! `PUT /user/api-keys/{key_id}`: change a key, give it a new secret, give all keys new secrets.
 
-use super::RESOURCE;
 use super::fields::{self, ScopePermissions};
 use super::list::ApiKey;
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, Path};
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::ApiKeys;
+use crate::http::principal::{May, Write};
 use crate::startup::Services;
 use actix_web::{put, web};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,7 +13,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Number;
 use std::sync::Arc;
-use tollgate_actors::identity::{BudgetChange, CreatedKey, KeyEdit, RotateKey, RotateKeys, UpdateKey};
+use tollgate_actors::identity::{BudgetChange, Caller, CreatedKey, KeyEdit, RotateKey, RotateKeys, UpdateKey};
 use tollgate_domain::KeyId;
 use tollgate_store::api_keys::KeyRow;
 use utoipa::ToSchema;
@@ -125,16 +125,15 @@ pub struct RotatedKey {
 #[put("/user/api-keys/{key_id}")]
 pub async fn update_api_key(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Write, ApiKeys>,
     Path(key_id): Path<i64>,
     Body(request): Body<UpdateApiKeyRequest>,
 ) -> Result<web::Json<UpdateApiKeyResponse>, ApiError> {
-    principal.require("write", RESOURCE)?;
     let key = KeyId(key_id);
     let answer = match request.action.as_deref().unwrap_or("update") {
-        "update" => UpdateApiKeyResponse::One(Box::new(update(&services, &principal, key, request).await?)),
-        "rotate" => UpdateApiKeyResponse::One(Box::new(rotate(&services, &principal, key, request).await?)),
-        "bulk_rotate" => UpdateApiKeyResponse::All(rotate_all(&services, &principal, key, &request).await?),
+        "update" => UpdateApiKeyResponse::One(Box::new(update(&services, &caller.0, key, request).await?)),
+        "rotate" => UpdateApiKeyResponse::One(Box::new(rotate(&services, &caller.0, key, request).await?)),
+        "bulk_rotate" => UpdateApiKeyResponse::All(rotate_all(&services, &caller.0, key, &request).await?),
         _ => {
             let actions = fields::listed(["update", "rotate", "bulk_rotate"]);
             return Err(ApiError::bad_request(format!("Invalid action. Must be one of: [{actions}]")));
@@ -145,16 +144,16 @@ pub async fn update_api_key(
 
 async fn update(
     services: &Services,
-    principal: &Principal,
+    caller: &Arc<Caller>,
     key: KeyId,
     request: UpdateApiKeyRequest,
 ) -> Result<UpdatedKey, ApiError> {
     let grace = request.grace_hours.map(grace_of).transpose()?;
-    let (edit, name) = edit_of(request, principal)?;
+    let (edit, name) = edit_of(request, caller)?;
     if edit == KeyEdit::default() && grace.is_none() {
         return Err(ApiError::bad_request("No valid fields to update"));
     }
-    let updated = services.actors.identity.update_key(UpdateKey { user: principal.0.user, key, edit, grace }).await;
+    let updated = services.actors.identity.update_key(UpdateKey { user: caller.user, key, edit, grace }).await;
     let row = updated.map_err(|error| fields::refusal(error, &name))?;
     Ok(UpdatedKey {
         status: "success",
@@ -166,13 +165,13 @@ async fn update(
 
 async fn rotate(
     services: &Services,
-    principal: &Principal,
+    caller: &Arc<Caller>,
     key: KeyId,
     request: UpdateApiKeyRequest,
 ) -> Result<UpdatedKey, ApiError> {
     let grace = grace_of(request.grace_hours.unwrap_or(GRACE_HOURS))?;
-    let (edit, name) = edit_of(request.without_nulls(), principal)?;
-    let by = Arc::clone(&principal.0);
+    let (edit, name) = edit_of(request.without_nulls(), caller)?;
+    let by = Arc::clone(caller);
     let rotated = services.actors.identity.rotate_key(RotateKey { by, key, edit, grace }).await;
     let CreatedKey { api_key, row } = rotated.map_err(|error| fields::refusal(error, &name))?;
     Ok(UpdatedKey {
@@ -185,13 +184,13 @@ async fn rotate(
 
 async fn rotate_all(
     services: &Services,
-    principal: &Principal,
+    caller: &Arc<Caller>,
     key: KeyId,
     request: &UpdateApiKeyRequest,
 ) -> Result<RotatedKeys, ApiError> {
     let grace = grace_of(request.grace_hours.unwrap_or(GRACE_HOURS))?;
     let environment = request.environment_tag.as_deref().map(fields::environment).transpose()?;
-    let rotate = RotateKeys { by: Arc::clone(&principal.0), key, environment, grace };
+    let rotate = RotateKeys { by: Arc::clone(caller), key, environment, grace };
     let rotated = services.actors.identity.rotate_keys(rotate).await.map_err(|error| fields::refusal(error, ""))?;
     let new_key = |CreatedKey { api_key, row }: CreatedKey| RotatedKey {
         key_id: row.id,
@@ -231,7 +230,7 @@ fn grace_of(hours: i64) -> Result<TimeDelta, ApiError> {
 }
 
 /// The checked fields, and the name for a refusal's text.
-fn edit_of(request: UpdateApiKeyRequest, principal: &Principal) -> Result<(KeyEdit, String), ApiError> {
+fn edit_of(request: UpdateApiKeyRequest, caller: &Caller) -> Result<(KeyEdit, String), ApiError> {
     let key_name = request.key_name.as_deref().map(fields::key_name).transpose()?;
     let name = key_name.clone().unwrap_or_default();
     let period = request.budget_period.as_deref().map(fields::budget_period).transpose()?;
@@ -244,7 +243,7 @@ fn edit_of(request: UpdateApiKeyRequest, principal: &Principal) -> Result<(KeyEd
     let edit = KeyEdit {
         key_name,
         is_active: request.is_active,
-        scope_permissions: request.scope_permissions.map(|asked| fields::scopes(&asked, principal)).transpose()?,
+        scope_permissions: request.scope_permissions.map(|asked| fields::scopes(&asked, caller)).transpose()?,
         ip_allowlist: request.ip_allowlist.as_deref().map(fields::ip_allowlist).transpose()?,
         domain_referrers: request.domain_referrers.as_deref().map(fields::domain_referrers).transpose()?,
         models: request.allowed_models.as_deref().map(fields::allowed_models).transpose()?,

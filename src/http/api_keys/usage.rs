@@ -1,9 +1,9 @@
 //! `GET /user/api-keys/usage`.
 
-use super::RESOURCE;
 use super::list::percentage;
 use crate::http::error::ApiError;
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::ApiKeys;
+use crate::http::principal::{May, Read};
 use crate::startup::Services;
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
@@ -72,10 +72,9 @@ pub struct AuditLogging {
 #[get("/user/api-keys/usage")]
 pub async fn api_keys_usage(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Read, ApiKeys>,
 ) -> Result<web::Json<ApiKeysUsageResponse>, ApiError> {
-    principal.require("read", RESOURCE)?;
-    let (user, now) = (principal.0.user, services.clock.now());
+    let (user, now) = (caller.0.user, services.clock.now());
     let rows = services.actors.identity.list_keys(user).await?;
     let totals = activity::key_sums(&services.store, user).await?;
     let today = activity::key_days(&services.store, user, now.date_naive()).await?;

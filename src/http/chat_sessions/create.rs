@@ -1,9 +1,10 @@
 //! `POST /v1/chat/sessions`.
 
-use super::{ChatSession, Event, RESOURCE, fields, log};
+use super::{ChatSession, Event, fields, log};
 use crate::http::error::ApiError;
 use crate::http::extract::Body;
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::Sessions;
+use crate::http::principal::{May, Write};
 use crate::startup::Services;
 use actix_web::{post, web};
 use serde::{Deserialize, Serialize};
@@ -44,11 +45,10 @@ pub struct SessionResponse {
 #[post("/v1/chat/sessions")]
 pub async fn create_session(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Write, Sessions>,
     Body(request): Body<SessionRequest>,
 ) -> Result<web::Json<SessionResponse>, ApiError> {
-    principal.require("write", RESOURCE)?;
-    let (user, now) = (principal.0.user, services.clock.now());
+    let (user, now) = (caller.0.user, services.clock.now());
     let title = fields::title(request.title.as_deref())?.unwrap_or_else(|| now.format("Chat %Y-%m-%d %H:%M").to_string());
     let model = fields::model(request.model.as_deref())?.unwrap_or_else(|| MODEL_DEFAULT.to_owned());
     let session = NewSession { user, title: &title, model: &model };

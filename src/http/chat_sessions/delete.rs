@@ -1,9 +1,10 @@
 //! `DELETE /v1/chat/sessions/{session_id}`.
 
-use super::{Event, RESOURCE, log, unknown_session};
+use super::{Event, log, unknown_session};
 use crate::http::error::ApiError;
 use crate::http::extract::Path;
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::Sessions;
+use crate::http::principal::{May, Write};
 use crate::startup::Services;
 use actix_web::{delete, web};
 use serde::Serialize;
@@ -32,11 +33,10 @@ pub struct SessionDeletedResponse {
 #[delete("/v1/chat/sessions/{session_id}")]
 pub async fn delete_session(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Write, Sessions>,
     Path(session): Path<i64>,
 ) -> Result<web::Json<SessionDeletedResponse>, ApiError> {
-    principal.require("write", RESOURCE)?;
-    let (user, session) = (principal.0.user, SessionId(session));
+    let (user, session) = (caller.0.user, SessionId(session));
     if !chat_sessions::delete(&services.store, user, session, services.clock.now()).await? {
         return Err(unknown_session());
     }

@@ -1,10 +1,11 @@
 //! `GET /v1/chat/sessions`.
 
-use super::{ChatSession, RESOURCE};
+use super::ChatSession;
 use crate::http::error::ApiError;
 use crate::http::extract::Query;
 use crate::http::paging::within;
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::Sessions;
+use crate::http::principal::{May, Read};
 use crate::startup::Services;
 use actix_web::{get, web};
 use serde::{Deserialize, Serialize};
@@ -52,12 +53,11 @@ impl SessionsResponse {
 #[get("/v1/chat/sessions")]
 pub async fn list_sessions(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Read, Sessions>,
     Query(query): Query<SessionsQuery>,
 ) -> Result<web::Json<SessionsResponse>, ApiError> {
-    principal.require("read", RESOURCE)?;
     let limit = within("limit", query.limit, LIMIT_DEFAULT, 1..=LIMIT_MAX)?;
     let offset = within("offset", query.offset, 0, 0..=OFFSET_MAX)?;
-    let rows = chat_sessions::list(&services.store, principal.0.user, limit, offset).await?;
+    let rows = chat_sessions::list(&services.store, caller.0.user, limit, offset).await?;
     Ok(web::Json(SessionsResponse::of(rows, |count| format!("Retrieved {count} chat sessions"))))
 }

@@ -1,9 +1,10 @@
 //! `POST /v1/chat/sessions/{session_id}/messages`: what a client saves by itself. A completion with `session_id` saves its own.
 
-use super::{ChatMessage, Event, RESOURCE, fields, log, unknown_session};
+use super::{ChatMessage, Event, fields, log, unknown_session};
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, Path};
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::Sessions;
+use crate::http::principal::{May, Write};
 use crate::startup::Services;
 use actix_web::{post, web};
 use serde::{Deserialize, Serialize};
@@ -55,12 +56,11 @@ pub struct MessageResponse {
 #[post("/v1/chat/sessions/{session_id}/messages")]
 pub async fn add_message(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Write, Sessions>,
     Path(session): Path<i64>,
     Body(request): Body<NewMessageRequest>,
 ) -> Result<web::Json<MessageResponse>, ApiError> {
-    principal.require("write", RESOURCE)?;
-    let (user, session, now) = (principal.0.user, SessionId(session), services.clock.now());
+    let (user, session, now) = (caller.0.user, SessionId(session), services.clock.now());
     let model = fields::model(request.model.as_deref())?;
     let writing = Writing { user, session, now, at: fields::said_at(request.created_at.as_deref(), now)?, turn: None };
     let message = checked(&request, model.as_deref())?;

@@ -30,9 +30,6 @@ use tollgate_store::activity::ActivityRow;
 use tollgate_store::chat_sessions::{MessageRow, SessionRow};
 use utoipa::ToSchema;
 
-/// What a key must be allowed to read or write.
-const RESOURCE: &str = "sessions";
-
 /// A chat session
 #[derive(Serialize, ToSchema)]
 pub struct ChatSession {

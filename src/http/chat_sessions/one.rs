@@ -1,10 +1,11 @@
 //! `GET /v1/chat/sessions/{session_id}`: a session with its messages.
 
-use super::{ChatSession, RESOURCE, unknown_session};
+use super::{ChatSession, unknown_session};
 use crate::http::error::ApiError;
 use crate::http::extract::{Path, Query};
 use crate::http::paging::{parse_place, place, within};
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::Sessions;
+use crate::http::principal::{May, Read};
 use crate::startup::Services;
 use actix_web::{get, web};
 use serde::{Deserialize, Serialize};
@@ -68,14 +69,13 @@ pub(super) const fn newest() -> Slice {
 #[get("/v1/chat/sessions/{session_id}")]
 pub async fn one_session(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Read, Sessions>,
     Path(session): Path<i64>,
     Query(query): Query<MessagesQuery>,
 ) -> Result<web::Json<SessionPageResponse>, ApiError> {
-    principal.require("read", RESOURCE)?;
     let messages_max = within("limit", query.limit, MESSAGES_MAX, 1..=MESSAGES_MAX)?;
     let before = query.before.as_deref().filter(|text| !text.is_empty()).map(parse_before).transpose()?;
-    let found = chat_sessions::find(&services.store, principal.0.user, SessionId(session)).await?;
+    let found = chat_sessions::find(&services.store, caller.0.user, SessionId(session)).await?;
     let row = found.ok_or_else(unknown_session)?;
     let slice = Slice { before, messages_max, ..newest() };
     let page = SessionPageResponse::read(&services.store, row, slice, "Chat session retrieved successfully").await?;

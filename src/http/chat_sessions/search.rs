@@ -1,10 +1,11 @@
 //! `POST /v1/chat/search`.
 
+use super::fields;
 use super::list::SessionsResponse;
-use super::{RESOURCE, fields};
 use crate::http::error::ApiError;
 use crate::http::extract::Body;
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::Sessions;
+use crate::http::principal::{May, Read};
 use crate::startup::Services;
 use actix_web::{post, web};
 use serde::Deserialize;
@@ -39,10 +40,9 @@ pub struct SearchRequest {
 #[post("/v1/chat/search")]
 pub async fn search_sessions(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Read, Sessions>,
     Body(request): Body<SearchRequest>,
 ) -> Result<web::Json<SessionsResponse>, ApiError> {
-    principal.require("read", RESOURCE)?;
     let limit = request.limit.unwrap_or(LIMIT_DEFAULT);
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(fields::wrong("limit", format!("Input should be from 1 to {LIMIT_MAX}")));
@@ -50,6 +50,6 @@ pub async fn search_sessions(
     if request.query.chars().count() > QUERY_CHARS_MAX {
         return Err(fields::wrong("query", format!("String should have at most {QUERY_CHARS_MAX} characters")));
     }
-    let rows = chat_sessions::search(&services.store, principal.0.user, &request.query, limit).await?;
+    let rows = chat_sessions::search(&services.store, caller.0.user, &request.query, limit).await?;
     Ok(web::Json(SessionsResponse::of(rows, |count| format!("Found {count} matching sessions"))))
 }

@@ -1,8 +1,8 @@
 //! `GET /v1/chat/stats`.
 
-use super::RESOURCE;
 use crate::http::error::ApiError;
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::Sessions;
+use crate::http::principal::{May, Read};
 use crate::startup::Services;
 use actix_web::{get, web};
 use serde::Serialize;
@@ -56,8 +56,10 @@ fn average(messages: i64, sessions: i64) -> f64 {
     (status = 403, description = "The key may not read sessions"),
 ))]
 #[get("/v1/chat/stats")]
-pub async fn session_stats(services: web::Data<Services>, principal: Principal) -> Result<web::Json<StatsResponse>, ApiError> {
-    principal.require("read", RESOURCE)?;
-    let stats = ChatStats::from(chat_sessions::totals(&services.store, principal.0.user).await?);
+pub async fn session_stats(
+    services: web::Data<Services>,
+    caller: May<Read, Sessions>,
+) -> Result<web::Json<StatsResponse>, ApiError> {
+    let stats = ChatStats::from(chat_sessions::totals(&services.store, caller.0.user).await?);
     Ok(web::Json(StatsResponse { success: true, data: stats, stats, message: "Chat session statistics retrieved successfully" }))
 }

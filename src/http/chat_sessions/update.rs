@@ -2,10 +2,11 @@
 
 use super::create::SessionRequest;
 use super::one::{SessionPageResponse, newest};
-use super::{Event, RESOURCE, fields, log, unknown_session};
+use super::{Event, fields, log, unknown_session};
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, Path};
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::Sessions;
+use crate::http::principal::{May, Write};
 use crate::startup::Services;
 use actix_web::{put, web};
 use serde_json::json;
@@ -26,12 +27,11 @@ use tollgate_store::chat_sessions;
 #[put("/v1/chat/sessions/{session_id}")]
 pub async fn update_session(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Write, Sessions>,
     Path(session): Path<i64>,
     Body(request): Body<SessionRequest>,
 ) -> Result<web::Json<SessionPageResponse>, ApiError> {
-    principal.require("write", RESOURCE)?;
-    let (user, session, store) = (principal.0.user, SessionId(session), &services.store);
+    let (user, session, store) = (caller.0.user, SessionId(session), &services.store);
     let (title, model) = (fields::title(request.title.as_deref())?, fields::model(request.model.as_deref())?);
     let row = match (&title, &model) {
         (None, None) => chat_sessions::find(store, user, session).await?,

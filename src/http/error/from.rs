@@ -14,6 +14,10 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => Self::unavailable(RETRY_SOON).with_cause(&error),
+            // The account was deleted while it was asked for something.
+            StoreError::Constraint { ref constraint } if constraint.ends_with("_user_id_fkey") => {
+                Self::unauthorized("Invalid API key").with_cause(&error)
+            }
             // Those who expect a constraint to refuse look for it themselves.
             StoreError::Constraint { .. } | StoreError::Query(_) => Self::internal(&error),
         }

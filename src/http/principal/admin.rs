@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
-use tollgate_actors::identity::{Caller, keys};
+use tollgate_actors::identity::{Actor, Caller, keys};
 
 /// Someone who may do everything.
 pub enum AdminPrincipal {
@@ -18,11 +18,11 @@ pub enum AdminPrincipal {
 }
 
 impl AdminPrincipal {
-    /// For the log.
-    pub fn name(&self) -> String {
+    /// For the audit log.
+    pub fn actor(&self) -> Actor {
         match self {
-            Self::Operator => "operator".to_owned(),
-            Self::User(caller) => format!("user {}", caller.user),
+            Self::Operator => Actor::Operator,
+            Self::User(caller) => Actor::Admin(caller.user),
         }
     }
 }

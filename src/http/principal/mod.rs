@@ -1,16 +1,19 @@
 //! Who is calling: one principal, whatever the door.
 //!
-//! A handler that takes a [`Principal`] is reached only by callers whose key passed every check of the contract.
+//! A handler that takes a [`May`] is reached only by callers whose key passed every check of the contract and may do what the
+//! door needs; a [`Principal`] leaves the last of it to the handler.
 
 mod admin;
 pub mod allow_lists;
 pub mod bearer;
 pub mod client_address;
 mod refusals;
+pub mod scopes;
 
 pub use admin::AdminPrincipal;
 pub use client_address::ClientAddress;
 pub(super) use refusals::of_ledger;
+pub use scopes::{May, Read, Write};
 
 use crate::http::error::ApiError;
 use crate::startup::Services;
@@ -30,7 +33,7 @@ impl Principal {
     /// # Errors
     /// 403.
     pub fn require(&self, verb: &str, resource: &str) -> Result<(), ApiError> {
-        if self.0.scopes.allow(verb, resource) { Ok(()) } else { Err(insufficient(verb, resource)) }
+        scopes::require(&self.0, verb, resource)
     }
 }
 

@@ -1,8 +1,9 @@
 //! `GET /user/limit`.
 
-use super::{SixLimits, USAGE};
+use super::SixLimits;
 use crate::http::error::ApiError;
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::Limits;
+use crate::http::principal::{May, Read};
 use crate::startup::Services;
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
@@ -60,9 +61,11 @@ impl ResetTimes {
     (status = 403, description = "The key may not read usage"),
 ))]
 #[get("/user/limit")]
-pub async fn user_limit(services: web::Data<Services>, principal: Principal) -> Result<web::Json<UserLimitResponse>, ApiError> {
-    principal.require("read", USAGE)?;
-    let caller = &principal.0;
+pub async fn user_limit(
+    services: web::Data<Services>,
+    caller: May<Read, Limits>,
+) -> Result<web::Json<UserLimitResponse>, ApiError> {
+    let caller = &caller.0;
     let usage = services.actors.limiter.usage(caller).await;
     Ok(web::Json(UserLimitResponse {
         status: "success",

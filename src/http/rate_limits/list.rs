@@ -1,8 +1,9 @@
 //! `GET /user/rate-limits`.
 
-use super::{Amounts, KEYS, SixLimits};
+use super::{Amounts, SixLimits};
 use crate::http::error::ApiError;
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::Limits;
+use crate::http::principal::{May, Read};
 use crate::startup::Services;
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
@@ -73,10 +74,9 @@ pub struct CurrentStatus {
 #[get("/user/rate-limits")]
 pub async fn user_rate_limits(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Read, Limits>,
 ) -> Result<web::Json<UserRateLimitsResponse>, ApiError> {
-    principal.require("read", KEYS)?;
-    let user = principal.0.user;
+    let user = caller.0.user;
     let mut configs = Vec::new();
     for (key, limits) in services.actors.identity.list_limits(user).await? {
         let usage = services.actors.limiter.usage_of(user, KeyId(key.id), &limits).await;

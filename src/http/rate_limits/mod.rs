@@ -16,11 +16,6 @@ use tollgate_actors::identity::{NewLimits, RateLimits};
 use tollgate_actors::limiter::Use;
 use utoipa::ToSchema;
 
-/// What the scopes call the keys.
-const KEYS: &str = "api_keys";
-/// What the scopes call what is used.
-const USAGE: &str = "usage";
-
 /// More is no limit, and sums of windows must not overflow.
 const LIMIT_MAX: i64 = 1_000_000_000_000;
 

@@ -1,10 +1,11 @@
 //! `PUT /user/rate-limits/{key_id}` and `POST /user/rate-limits/bulk-update`: owners lower their keys' limits, and raise them
 //! again, but not above what an operator gave the key, or the settings where nobody gave anything.
 
-use super::{KEYS, SixLimits};
+use super::SixLimits;
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, Path};
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::Limits;
+use crate::http::principal::{May, Write};
 use crate::startup::Services;
 use actix_web::{post, put, web};
 use chrono::{DateTime, Utc};
@@ -47,12 +48,12 @@ pub struct UpdateRateLimitsResponse {
 #[put("/user/rate-limits/{key_id}")]
 pub async fn update_rate_limits(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Write, Limits>,
     Path(key_id): Path<i64>,
     Body(limits): Body<SixLimits>,
 ) -> Result<web::Json<UpdateRateLimitsResponse>, ApiError> {
-    let target = LimitTarget::Keys { user: principal.0.user, keys: vec![KeyId(key_id)] };
-    set(&services, &principal, target, limits).await
+    let target = LimitTarget::Keys { user: caller.0.user, keys: vec![KeyId(key_id)] };
+    set(&services, target, limits).await
 }
 
 /// Set several keys' limits
@@ -69,10 +70,10 @@ pub async fn update_rate_limits(
 #[post("/user/rate-limits/bulk-update")]
 pub async fn bulk_update_rate_limits(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Write, Limits>,
     Body(body): Body<BulkUpdateRequest>,
 ) -> Result<web::Json<UpdateRateLimitsResponse>, ApiError> {
-    let user = principal.0.user;
+    let user = caller.0.user;
     let target = match body.key_ids {
         None => LimitTarget::AllKeysOf(user),
         Some(ids) if (1..=KEYS_MAX).contains(&ids.len()) => {
@@ -81,16 +82,14 @@ pub async fn bulk_update_rate_limits(
         }
         Some(_) => return Err(ApiError::bad_request(format!("key_ids must be 1 to {KEYS_MAX} keys"))),
     };
-    set(&services, &principal, target, body.limits).await
+    set(&services, target, body.limits).await
 }
 
 async fn set(
     services: &Services,
-    principal: &Principal,
     target: LimitTarget,
     limits: SixLimits,
 ) -> Result<web::Json<UpdateRateLimitsResponse>, ApiError> {
-    principal.require("write", KEYS)?;
     limits.check()?;
     let set = SetLimits { target, limits: limits.into(), by: SetBy::Owner };
     let keys_updated = services.actors.identity.set_limits(set).await.map_err(|error| match error {

@@ -1,10 +1,11 @@
 //! `GET /user/rate-limits/usage/{key_id}`.
 
+use super::Amounts;
 use super::limit::ResetTimes;
-use super::{Amounts, USAGE};
 use crate::http::error::ApiError;
 use crate::http::extract::{Path, Query};
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::Limits;
+use crate::http::principal::{May, Read};
 use crate::startup::Services;
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
@@ -55,12 +56,11 @@ pub struct RateLimitUsageResponse {
 #[get("/user/rate-limits/usage/{key_id}")]
 pub async fn rate_limit_usage(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Read, Limits>,
     Path(key_id): Path<i64>,
     Query(query): Query<UsageQuery>,
 ) -> Result<web::Json<RateLimitUsageResponse>, ApiError> {
-    principal.require("read", USAGE)?;
-    let user = principal.0.user;
+    let user = caller.0.user;
     let keys = services.actors.identity.list_limits(user).await?;
     let found = keys.into_iter().find(|(key, _)| key.id == key_id);
     let (key, limits) = found.ok_or_else(|| ApiError::not_found("API key not found"))?;

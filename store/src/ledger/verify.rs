@@ -2,6 +2,7 @@
 
 use super::chain::Link;
 use super::rows::{ChainHead, OperationRow, Transfer, Usage};
+use crate::hash_text::{parse_hash, write_hash};
 use crate::schema::{ledger_batches, operations, transfers, usage_records};
 use crate::{Store, StoreError};
 use chrono::{DateTime, Utc};
@@ -25,7 +26,7 @@ pub struct Anchor {
 impl fmt::Display for Anchor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} ", self.slot, self.head.batch)?;
-        self.head.hash.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write_hash(f, &self.head.hash)
     }
 }
 
@@ -37,15 +38,7 @@ impl std::str::FromStr for Anchor {
         const FORM: &str = "an anchor is a line of slot, batch and hash";
         let mut words = line.split_whitespace();
         let mut word = || words.next().ok_or(FORM);
-        let (slot, batch, hex) = (word()?, word()?, word()?);
-        let mut hash = [0; 32];
-        if hex.len() != 64 {
-            return Err(FORM);
-        }
-        for (byte, at) in hash.iter_mut().zip((0..64).step_by(2)) {
-            let pair = hex.get(at..at + 2).ok_or(FORM)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| FORM)?;
-        }
+        let (slot, batch, hash) = (word()?, word()?, word().and_then(|hex| parse_hash(hex).ok_or(FORM))?);
         let (slot, batch) = (slot.parse().map_err(|_| FORM)?, batch.parse().map_err(|_| FORM)?);
         Ok(Self { slot, head: ChainHead { batch, hash } })
     }
