@@ -144,7 +144,7 @@ pub async fn rotate_all(
 
 async fn lock(connection: &mut AsyncPgConnection, user: UserId, key: KeyId) -> Result<KeyRow, ChangeKeyError> {
     let row = api_keys::table
-        .filter(api_keys::id.eq(key.0).and(api_keys::user_id.eq(user.0)))
+        .filter(api_keys::id.eq(key.0).and(api_keys::user_id.eq(user.0)).and(api_keys::is_session.eq(false)))
         .select(KeyRow::as_select())
         .for_no_key_update()
         .get_result(connection)

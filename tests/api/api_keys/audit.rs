@@ -42,7 +42,7 @@ async fn each_change_is_told_with_what_was_and_what_is() {
     let scopes = json!({"read": ["*"], "write": ["*"], "admin": ["*"]});
     let created = json!({"key_name": "ci", "environment_tag": "test", "scope_permissions": scopes, "expiration_days": null,
         "max_requests": 9, "ip_allowlist": ["127.0.0.1"], "domain_referrers": [], "allowed_models": ["openai/*"], "budget_usd": 2.0,
-        "budget_period": "daily", "is_primary": false});
+        "budget_period": "daily", "is_primary": false, "is_session": false});
     assert_eq!(details(1), created);
     let update = |row: usize, old: Value, new: Value| {
         let mut details = details(row);

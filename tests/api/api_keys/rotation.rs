@@ -45,7 +45,7 @@ async fn a_rotation_answers_the_new_secret_once_and_shows_the_grace_of_the_old_o
         "status": "success", "message": "API key rotated successfully with new key generated",
         "updated_key": {
             "id": id, "api_key": null, "last4": new[new.len() - 4..], "key_name": "ci", "environment_tag": "staging",
-            "scope_permissions": null, "is_active": true, "is_primary": false, "expiration_date": null, "days_remaining": null,
+            "scope_permissions": null, "is_active": true, "is_primary": false, "is_session": false, "expiration_date": null, "days_remaining": null,
             "max_requests": null, "requests_used": 0, "requests_remaining": null, "usage_percentage": null, "ip_allowlist": [],
             "domain_referrers": [], "allowed_models": [], "budget": null, "rotation": null, "created_at": null, "updated_at": null,
             "last_used_at": null, "security_status": null,

@@ -51,7 +51,7 @@ async fn an_update_answers_the_whole_key_as_it_is_now() {
         "updated_key": {
             "id": id, "api_key": format!("{}...", &secret[..10]), "last4": secret[secret.len() - 4..], "key_name": "deploy",
             "environment_tag": "live", "scope_permissions": {"read": ["*"], "write": ["chat"]}, "is_active": false,
-            "is_primary": false, "expiration_date": null, "days_remaining": null, "max_requests": 10_000, "requests_used": 0,
+            "is_primary": false, "is_session": false, "expiration_date": null, "days_remaining": null, "max_requests": 10_000, "requests_used": 0,
             "requests_remaining": 10_000, "usage_percentage": 0.0,
             "ip_allowlist": ["10.0.0.0/8", "::ffff:192.0.2.1", "2001:db8::/32"], "domain_referrers": ["*.example.org"],
             "allowed_models": ["openai/*"],
@@ -174,6 +174,11 @@ async fn a_key_is_changed_by_its_user_only_and_with_the_scope_for_it() {
     }
     assert_eq!(put(&app, &user.key, "seven", json!({})).await.status, 422);
     assert_eq!(app.get_as(&secret, "/user/balance").await.status, 200, "no one has rotated it");
+    // A web session comes and goes with its sign-in.
+    app.database.connect().await.batch_execute("UPDATE api_keys SET is_session = true WHERE key_name = 'ci'").await.unwrap();
+    for action in ["update", "rotate", "bulk_rotate"] {
+        assert_eq!(put(&app, &user.key, &id, json!({"action": action, "key_name": "mine"})).await.status, 404, "{action}");
+    }
 }
 
 #[actix_web::test]
