@@ -1,5 +1,6 @@
 //! The composition root: what is wired to what.
 
+use crate::adapters::privy::{PrivyKeys, PrivyVerifier};
 use crate::adapters::redis::RedisCounters;
 use crate::adapters::{AdapterError, Gateways};
 use crate::config::Settings;
@@ -19,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tollgate_actors::limiter::SharedCounters;
-use tollgate_actors::ports::Clock;
+use tollgate_actors::ports::{Clock, KeySource};
 use tollgate_actors::runtime::{Arbiters, InFlight, Supervision};
 use tollgate_actors::{Actors, ActorsDeps};
 use tollgate_store::audit::Actor;
@@ -49,6 +50,8 @@ pub struct Services {
     pub health: HealthBoard,
     /// What the catalogue's doors work out once for all workers.
     pub models: Shelf,
+    /// `None`: nobody signs in with Privy.
+    pub privy: Option<PrivyVerifier>,
 }
 
 /// Does this replica want requests?
@@ -120,12 +123,15 @@ impl Application {
             clock: Arc::clone(&deps.clock),
             gateways: gateways.all().to_vec(),
             shared_counters,
+            privy_keys: privy_keys(&settings, &deps.clock)?,
             rng: rand::make_rng(),
         };
         let options = settings.actors_options(instance_name(address))?;
         let actors = Actors::start(&arbiters, &supervision, actors_deps, options).await.context("DATA_DIR")?;
         // A provider that is away holds nobody up: its models are unknown until it is back.
         actors.catalog.warmed(CATALOGUE_LIMIT).await;
+        let verifier = |keys| settings.privy.as_ref().map(|privy| PrivyVerifier::new(privy.app_id.clone(), keys));
+        let privy = actors.privy_keys.clone().and_then(verifier);
         let services = web::Data::new(Services {
             settings: Arc::clone(&settings),
             clock: deps.clock,
@@ -135,6 +141,7 @@ impl Application {
             readiness: Readiness::default(),
             health: HealthBoard::default(),
             models: Shelf::default(),
+            privy,
         });
         let server = server::serve(listener.try_clone()?, &services)?;
         let parts = Parts { server: server.handle(), listener, services, arbiters, io, lost };
@@ -180,6 +187,12 @@ async fn shared_counters(settings: &Settings, io: &IoRuntime) -> anyhow::Result<
     });
     let counters: Arc<dyn SharedCounters> = Arc::new(connecting.await.context("connecting to Redis was cut off")??);
     Ok(Some(counters))
+}
+
+/// Where Privy's keys are, if anybody signs in with it.
+fn privy_keys(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Option<Arc<dyn KeySource>>, AdapterError> {
+    let Some(privy) = &settings.privy else { return Ok(None) };
+    Ok(Some(Arc::new(PrivyKeys::new(privy.jwks_url.clone(), Arc::clone(clock))?)))
 }
 
 /// The same after a restart, another one for every replica: the machine and the served address.

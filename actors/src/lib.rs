@@ -10,6 +10,7 @@ pub mod limiter;
 pub mod ports;
 pub mod runtime;
 pub mod sessions;
+pub mod token_keys;
 pub mod upkeep;
 pub mod upstreams;
 
@@ -19,9 +20,10 @@ use crate::catalog::{Catalog, CatalogDeps, CatalogOptions};
 use crate::identity::{Identity, IdentityDeps, IdentityOptions};
 use crate::ledger::{BATCH_MAX, Ledger, LedgerActor, LedgerOptions, LedgerService};
 use crate::limiter::{Limiter, LimiterDeps, LimiterOptions, SharedCounters};
-use crate::ports::{Clock, ModelGateway};
+use crate::ports::{Clock, KeySource, ModelGateway};
 use crate::runtime::{Arbiters, AskError, Handle, Supervision};
 use crate::sessions::{Sessions, SessionsDeps, StoredSessions};
+use crate::token_keys::{TokenKeys, TokenKeysDeps};
 use crate::upkeep::{Retention, UpkeepActor, UpkeepDeps};
 use crate::upstreams::{UpstreamOptions, Upstreams};
 use std::path::PathBuf;
@@ -44,6 +46,8 @@ pub struct Actors {
     pub attempts: Attempts,
     pub upstreams: Upstreams,
     pub sessions: Sessions,
+    /// Privy's; `None` where nobody signs in with it.
+    pub privy_keys: Option<TokenKeys>,
     activity_face: Handle<ActivityActor>,
     ledger_face: Handle<LedgerActor>,
     upkeep: Handle<UpkeepActor>,
@@ -57,6 +61,8 @@ pub struct ActorsDeps {
     pub gateways: Vec<Arc<dyn ModelGateway>>,
     /// Where replicas decide on limits together, if there is such a place.
     pub shared_counters: Option<Arc<dyn SharedCounters>>,
+    /// Where Privy publishes its keys, if anybody signs in with it.
+    pub privy_keys: Option<Arc<dyn KeySource>>,
     pub rng: rand::rngs::StdRng,
 }
 
@@ -84,7 +90,7 @@ impl Actors {
         deps: ActorsDeps,
         options: ActorsOptions,
     ) -> std::io::Result<Self> {
-        let ActorsDeps { store, clock, gateways, shared_counters, mut rng } = deps;
+        let ActorsDeps { store, clock, gateways, shared_counters, privy_keys, mut rng } = deps;
         let run = uuid::Builder::from_random_bytes(rand::RngExt::random(&mut rng)).into_uuid();
         let ActorsOptions { identity, limiter, catalog, upstreams, retention, instance, data_dir } = options;
         let activity_deps = ActivityDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io: store.io().clone() };
@@ -107,6 +113,8 @@ impl Actors {
         let limiter_deps =
             LimiterDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io, run, shared: shared_counters };
         let limiter = limiter::start(&arbiters.hot, supervision, limiter, limiter_deps);
+        let keep = |source| TokenKeysDeps { source, clock: Arc::clone(&clock), io: store.io().clone() };
+        let privy_keys = privy_keys.map(|source| token_keys::start(&arbiters.slow, supervision, keep(source)));
         let io = store.io().clone();
         let table = Arc::new(StoredSessions::new(store.clone()));
         let sessions_deps = SessionsDeps { table, clock: Arc::clone(&clock), io: io.clone() };
@@ -124,6 +132,7 @@ impl Actors {
             attempts,
             upstreams,
             sessions,
+            privy_keys,
             activity_face,
             ledger_face,
             upkeep,
@@ -142,6 +151,9 @@ impl Actors {
         let _ = self.catalog.handle().ask(runtime::Crash).await;
         let _ = self.activity_face.ask(runtime::Crash).await;
         let _ = self.upkeep.ask(runtime::Crash).await;
+        if let Some(keys) = &self.privy_keys {
+            let _ = keys.handle().ask(runtime::Crash).await;
+        }
     }
 
     /// Ends them, those who ask before those who answer. Each has at most `limit`; `false` when one needed more.

@@ -106,6 +106,26 @@ impl std::fmt::Display for Phase {
 /// A gateway's list, one model after the other: 20,000 of them as JSON trees take ten times the room of their text.
 pub type ModelList = Box<dyn Iterator<Item = CatalogModel> + Send>;
 
+/// Where an identity provider publishes the keys that its tokens are signed with.
+pub trait KeySource: Send + Sync {
+    /// All keys that it signs with now and that we can use; never a part of them, never none.
+    fn fetch(&self) -> BoxFuture<'_, Result<Vec<TokenKey>, KeySourceError>>;
+}
+
+/// A public key on the curve P-256.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenKey {
+    /// `kid`: how tokens name it.
+    pub id: String,
+    /// Uncompressed (SEC 1): `4`, then x and y.
+    pub point: [u8; 65],
+}
+
+/// Why there are no keys. The text is for the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct KeySourceError(pub String);
+
 /// A model as a gateway's adapter hands it to the catalogue.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct CatalogModel {

@@ -28,7 +28,7 @@ impl Client {
 ///
 /// # Errors
 /// When the machine's root certificates can't be read.
-fn build(timeouts: &TimeoutSettings) -> Result<reqwest::Client, AdapterError> {
+pub(super) fn build(timeouts: &TimeoutSettings) -> Result<reqwest::Client, AdapterError> {
     // Without a provider reqwest panics. `main` has installed it; a test that has no `main` gets it here.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()

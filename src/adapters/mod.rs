@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod gateways;
+pub mod privy;
 pub mod redis;
 pub mod settings;
 

@@ -125,7 +125,14 @@ async fn with_actors(settings: &Settings, command: AdminCommand) -> anyhow::Resu
     options.data_dir = settings.server.data_dir.join("admin");
     std::fs::create_dir_all(&options.data_dir).context("DATA_DIR")?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let deps = ActorsDeps { store: store.clone(), clock, gateways: Vec::new(), shared_counters: None, rng: rand::make_rng() };
+    let deps = ActorsDeps {
+        store: store.clone(),
+        clock,
+        gateways: Vec::new(),
+        shared_counters: None,
+        privy_keys: None,
+        rng: rand::make_rng(),
+    };
     let actors = Actors::start(&arbiters, &supervision, deps, options).await.context("DATA_DIR")?;
     let outcome = carry_out(&actors.identity, &store, command).await;
     actors.drain(DRAIN_LIMIT).await;

@@ -13,16 +13,21 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use tollgate_actors::identity::keys::Environment;
 use tollgate_actors::identity::{CreateKey, Identity, IdentityError, Register};
+use tollgate_sim::privy::Privy;
 use tollgate_sim::provider::{Provider, ProviderOptions};
 use tollgate_store::operator::find_user;
 
 const USERNAME: &str = "demo";
 /// Gateways that a stand-in can take the place of: those that the server can call.
 const STOOD_IN_FOR: [&str; 1] = ["OPENROUTER"];
+/// Whom the stand-in of Privy signs tokens for.
+const PRIVY_APP: &str = "tollgate-demo";
+
 /// A demo under way; the stand-ins end with it.
 pub(super) struct Demo {
     key_file: PathBuf,
     provider: Option<Provider>,
+    privy: Option<Privy>,
     stood_in_for: Vec<&'static str>,
 }
 
@@ -36,8 +41,15 @@ impl Demo {
         let missing = |name: &&&str| env.text(&format!("{name}_API_KEY")).is_none();
         let stood_in_for: Vec<_> = STOOD_IN_FOR.iter().filter(missing).copied().collect();
         let provider = if stood_in_for.is_empty() { None } else { Some(Provider::start(ProviderOptions::default()).await?) };
+        let has_privy = ["PRIVY_APP_ID", "PRIVY_JWKS_URL"].iter().any(|name| env.text(name).is_some());
+        let privy = if has_privy { None } else { Some(Privy::start(PRIVY_APP).await?) };
         let base_url = provider.as_ref().map(Provider::base_url).unwrap_or_default();
         let settings = Settings::from_env(|name| {
+            match (name, &privy) {
+                ("PRIVY_APP_ID", Some(privy)) => return Some(privy.app_id().to_owned()),
+                ("PRIVY_JWKS_URL", Some(privy)) => return Some(privy.jwks_url()),
+                _ => {}
+            }
             let (gateway, what) = name.split_once('_').unwrap_or((name, ""));
             match what {
                 "API_KEY" if stood_in_for.contains(&gateway) => Some("stand-in".to_owned()),
@@ -45,7 +57,7 @@ impl Demo {
                 _ => env.text(name).or_else(|| secrets.get(name)?.as_str().map(str::to_owned)),
             }
         })?;
-        Ok((Self { key_file: data_dir.join("demo_key"), provider, stood_in_for }, settings))
+        Ok((Self { key_file: data_dir.join("demo_key"), provider, privy, stood_in_for }, settings))
     }
 
     /// Makes the demo user when there is none, and prints what to try.
@@ -55,6 +67,10 @@ impl Demo {
         let address = reachable(application.address());
         if let Some(provider) = &self.provider {
             say(format_args!("No key for {}: a stand-in at {} answers instead.", self.stood_in_for.join(", "), provider.addr()));
+        }
+        if let Some(privy) = &self.privy {
+            let (addr, app) = (privy.addr(), privy.app_id());
+            say(format_args!("No PRIVY_APP_ID: a stand-in of Privy at {addr} signs tokens of the app {app}."));
         }
         say(format_args!("Tollgate serves at http://{address}, documentation at http://{address}/docs. Try:\n"));
         say(format_args!("  {}\n", example(address, &key)));

@@ -7,6 +7,7 @@ mod database;
 mod gateways;
 mod limits;
 mod money;
+mod privy;
 mod reader;
 mod retention;
 mod secrets;
@@ -20,6 +21,7 @@ pub use database::DatabaseSettings;
 pub use gateways::{GatewaySettings, GatewaysSettings};
 pub use limits::{LimitSettings, RateLimitDefaults};
 pub use money::MoneySettings;
+pub use privy::PrivySettings;
 pub use reader::{ConfigError, Reader};
 pub use retention::RetentionSettings;
 pub use secrets::SecretSettings;
@@ -38,6 +40,8 @@ pub struct Settings {
     pub gateways: GatewaysSettings,
     pub limits: LimitSettings,
     pub money: MoneySettings,
+    /// `None`: nobody signs in with Privy.
+    pub privy: Option<PrivySettings>,
     pub trial: TrialSettings,
     pub retention: RetentionSettings,
     pub timeouts: TimeoutSettings,
@@ -59,6 +63,7 @@ impl Settings {
             gateways: GatewaysSettings::read(&env)?,
             limits: LimitSettings::read(&env)?,
             money: MoneySettings::read(&env)?,
+            privy: PrivySettings::read(&env)?,
             trial: TrialSettings::read(&env)?,
             retention: RetentionSettings::read(&env)?,
             timeouts: TimeoutSettings::read(&env)?,

@@ -64,6 +64,16 @@ fn a_wrong_value_is_one_line_with_name_value_and_wish() {
             "-0.1",
             "DEFAULT_PRICE_PER_TOKEN: got \"-0.1\", wants US dollars per token such as 0.00002, not negative",
         ),
+        (
+            "PRIVY_APP_ID",
+            "app",
+            "PRIVY_JWKS_URL: got nothing, wants the JWKS endpoint that Privy's dashboard shows for PRIVY_APP_ID",
+        ),
+        (
+            "PRIVY_JWKS_URL",
+            "https://auth.example/jwks.json",
+            "PRIVY_APP_ID: got nothing, wants the app whose tokens PRIVY_JWKS_URL verifies",
+        ),
         ("LOG_FORMAT", "xml", "LOG_FORMAT: got \"xml\", wants text or json"),
         ("PLAN_LIMITS", "no", "PLAN_LIMITS: got \"no\", wants on or off"),
         ("RATE_LIMIT_BURST", "-5", "RATE_LIMIT_BURST: got \"-5\", wants a whole number from 1 to 1000000000000"),
@@ -132,4 +142,19 @@ fn a_gateway_is_on_when_it_has_a_key() {
 fn a_password_in_a_wrong_address_is_cut_out() {
     let line = settings(&[("PUBLIC_URL", "ftp://me:hunter2@host")]).unwrap_err().to_string();
     assert_eq!(line, "PUBLIC_URL: got \"ftp://…@host\", wants an address such as https://example.com/v1");
+}
+
+#[test]
+fn privys_keys_come_over_https_or_from_this_machine() {
+    let with = |url: &'static str| settings(&[("PRIVY_APP_ID", "app"), ("PRIVY_JWKS_URL", url)]);
+    for good in
+        ["https://auth.example/v1/jwks.json", "http://127.0.0.1:9/jwks.json", "http://[::1]/jwks.json", "http://localhost/j"]
+    {
+        let settings = with(good).unwrap();
+        assert_eq!(settings.privy, Some(PrivySettings { app_id: "app".to_owned(), jwks_url: good.to_owned() }));
+    }
+    for bad in ["http://auth.example/jwks.json", "http://localhost.example/jwks.json", "http://10.0.0.1/jwks.json"] {
+        assert_eq!(with(bad).unwrap_err().name, "PRIVY_JWKS_URL", "{bad}");
+    }
+    assert_eq!(settings(&[]).unwrap().privy, None);
 }

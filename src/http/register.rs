@@ -1,5 +1,6 @@
 //! `POST /auth/register`: a new user and their first key.
 
+use super::activity::note_login;
 use super::error::{ApiError, FieldError};
 use super::extract::Body;
 use super::principal::ClientAddress;
@@ -11,10 +12,9 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
-use tollgate_actors::activity::{ActivityRow, USER_LOGIN};
 use tollgate_actors::identity::Register;
 use tollgate_actors::identity::keys::Environment;
-use tollgate_domain::{Nanos, UserId};
+use tollgate_domain::Nanos;
 use utoipa::ToSchema;
 
 /// Someone who registers
@@ -97,7 +97,8 @@ pub async fn register(
     let message = checked(request, address)?;
     let (username, email, environment) = (message.username.clone(), message.email.clone(), message.environment);
     let registered = services.actors.identity.register(message).await?;
-    note_login(&services, registered.user, auth_method);
+    let details = json!({"auth_method": auth_method.as_str(), "is_new_user": true, "app": "Auth"});
+    note_login(&services, registered.user, &details);
     Ok(web::Json(UserRegistrationResponse {
         user_id: registered.user.0,
         username,
@@ -115,14 +116,6 @@ pub async fn register(
         message: "User registered successfully",
         timestamp: registered.registered_at,
     }))
-}
-
-/// Whoever registers is in. The log is not worth the registration: a row that it does not take is left out.
-fn note_login(services: &Services, user: UserId, auth_method: AuthMethod) {
-    let details = json!({"auth_method": auth_method.as_str(), "is_new_user": true, "app": "Auth"}).to_string();
-    if services.actors.activity.record(ActivityRow::event(user, USER_LOGIN, details, services.clock.now())).is_err() {
-        tracing::warn!(%user, "a sign-in is not in the activity log");
-    }
 }
 
 fn checked(request: UserRegistrationRequest, ClientAddress(address): ClientAddress) -> Result<Register, ApiError> {

@@ -2,9 +2,9 @@
 
 use super::{
     account, activity, admin, api_keys, balance, chat_completions, chat_sessions, credits, docs, environment_usage, generation,
-    health, key,
+    health, key, metrics, models, monitor, notifications, openapi, plans, profile, rate_limits, register, root, sign_in,
+    transactions, trial, user_plan,
 };
-use super::{metrics, models, monitor, openapi, plans, profile, rate_limits, register, root, transactions, trial, user_plan};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Registers everything. The router compares a path with one route after the other, so what is asked most stands first.
@@ -64,6 +64,7 @@ fn catalogue(config: &mut ServiceConfig<'_>) {
 fn users(config: &mut ServiceConfig<'_>) {
     config
         .service(register::register)
+        .service(sign_in::sign_in)
         .service(api_keys::create_api_key)
         .service(api_keys::list_api_keys)
         .service(api_keys::update_api_key)
@@ -79,7 +80,9 @@ fn users(config: &mut ServiceConfig<'_>) {
         .service(user_plan::plan_usage)
         .service(user_plan::plan_entitlements)
         .service(trial::trial_status)
-        .service(trial::subscription_plans);
+        .service(trial::subscription_plans)
+        .service(notifications::notification_preferences)
+        .service(notifications::update_notification_preferences);
 }
 
 /// For those who call: what they did and what it cost.
@@ -112,6 +115,7 @@ fn limits(config: &mut ServiceConfig<'_>) {
 fn operator(config: &mut ServiceConfig<'_>) {
     config.service(admin::add_credits).service(admin::set_limit).service(admin::assign_plan);
     config.service(admin::refresh_models).service(admin::cache_status);
+    config.service(admin::trial_analytics);
     config.service(admin::admin_balance).service(admin::admin_monitor);
     config.service(admin::system_rate_limits).service(admin::list_rate_limit_alerts);
 }

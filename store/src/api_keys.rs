@@ -45,6 +45,8 @@ pub struct KeyRow {
     pub previous: PreviousSecret,
     #[diesel(embed)]
     pub budget: BudgetRow,
+    /// Made by a sign-in, for a web page: it expires, and lists leave it out.
+    pub is_session: bool,
 }
 
 /// The secret that a key had before its last rotation, its fields all there or all absent.
@@ -77,6 +79,8 @@ pub struct NewKey<'a> {
     pub expiration_date: Option<DateTime<Utc>>,
     pub max_requests: Option<i64>,
     pub budget: Option<Budget>,
+    /// Made by a sign-in: its name need not be another than its siblings'.
+    pub is_session: bool,
 }
 
 impl NewKey<'_> {
@@ -93,6 +97,7 @@ impl NewKey<'_> {
             "budget_usd": self.budget.map(|budget| budget.limit),
             "budget_period": self.budget.map(|budget| budget.period.as_str()),
             "is_primary": self.is_primary,
+            "is_session": self.is_session,
         })
     }
 }
@@ -179,6 +184,7 @@ pub(crate) async fn insert(
             api_keys::budget_nanos.eq(new.budget.map(|budget| budget.limit.0)),
             api_keys::budget_period.eq(new.budget.map(|budget| budget.period.as_str())),
             api_keys::budget_since.eq(new.budget.map(|budget| budget.since)),
+            api_keys::is_session.eq(new.is_session),
             api_keys::created_at.eq(now),
             api_keys::updated_at.eq(now),
         ))
@@ -188,14 +194,34 @@ pub(crate) async fn insert(
     Ok(row)
 }
 
-/// The user's keys, newest first.
+/// The user's own keys, newest first: without those of web sessions.
 ///
 /// # Errors
 /// As for every statement.
 pub async fn list(store: &Store, user: UserId) -> Result<Vec<KeyRow>, StoreError> {
     let mut connection = store.get().await?;
+    let keys = api_keys::table.filter(api_keys::user_id.eq(user.0).and(api_keys::is_session.eq(false)));
+    Ok(keys.order(api_keys::id.desc()).select(KeyRow::as_select()).load(&mut connection).await?)
+}
+
+/// All keys of the user, newest first.
+///
+/// # Errors
+/// As for every statement.
+pub async fn list_with_sessions(store: &Store, user: UserId) -> Result<Vec<KeyRow>, StoreError> {
+    let mut connection = store.get().await?;
     let keys = api_keys::table.filter(api_keys::user_id.eq(user.0)).order(api_keys::id.desc());
     Ok(keys.select(KeyRow::as_select()).load(&mut connection).await?)
+}
+
+/// The user's session keys, oldest first, for a sign-in that has locked the user's row.
+pub(crate) async fn sessions(
+    connection: &mut AsyncPgConnection,
+    user: UserId,
+) -> QueryResult<Vec<(KeyId, Option<DateTime<Utc>>)>> {
+    let keys = api_keys::table.filter(api_keys::user_id.eq(user.0).and(api_keys::is_session)).order(api_keys::id);
+    let rows: Vec<(i64, Option<DateTime<Utc>>)> = keys.select((api_keys::id, api_keys::expiration_date)).load(connection).await?;
+    Ok(rows.into_iter().map(|(id, expires_at)| (KeyId(id), expires_at)).collect())
 }
 
 /// Deletes a key of the user's, with its audit row. `None` when the user has no such key.
@@ -204,21 +230,26 @@ pub async fn list(store: &Store, user: UserId) -> Result<Vec<KeyRow>, StoreError
 /// As for every statement.
 pub async fn delete(store: &Store, user: UserId, key: KeyId, now: DateTime<Utc>) -> Result<Option<KeyRow>, StoreError> {
     let mut connection = store.get().await?;
-    connection
-        .transaction(async |connection| {
-            let row: Option<KeyRow> =
-                diesel::delete(api_keys::table.filter(api_keys::id.eq(key.0).and(api_keys::user_id.eq(user.0))))
-                    .returning(KeyRow::as_returning())
-                    .get_result(connection)
-                    .await
-                    .optional()?;
-            if let Some(row) = &row {
-                let details = json!({"deleted_at": now, "key_name": row.key_name, "environment_tag": row.environment_tag});
-                audit::append(connection, user, Some(key), "delete", details, now).await?;
-            }
-            Ok(row)
-        })
+    Ok(connection.transaction(async |connection| delete_in(connection, user, key, now).await).await?)
+}
+
+/// [`delete`], inside a transaction.
+pub(crate) async fn delete_in(
+    connection: &mut AsyncPgConnection,
+    user: UserId,
+    key: KeyId,
+    now: DateTime<Utc>,
+) -> QueryResult<Option<KeyRow>> {
+    let row: Option<KeyRow> = diesel::delete(api_keys::table.filter(api_keys::id.eq(key.0).and(api_keys::user_id.eq(user.0))))
+        .returning(KeyRow::as_returning())
+        .get_result(connection)
         .await
+        .optional()?;
+    if let Some(row) = &row {
+        let details = json!({"deleted_at": now, "key_name": row.key_name, "environment_tag": row.environment_tag});
+        audit::append(connection, user, Some(key), "delete", details, now).await?;
+    }
+    Ok(row)
 }
 
 /// A key, whether its current secret was presented, its user, limits and plan.

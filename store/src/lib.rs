@@ -18,12 +18,15 @@ pub mod idempotency;
 pub mod identity_changes;
 pub mod ledger;
 pub mod limit_counters;
+pub mod notifications;
 pub mod operator;
 pub mod plans;
+pub mod privy;
 pub mod profiles;
 pub mod rate_limit_alerts;
 pub mod rate_limits;
 pub mod transactions;
+pub mod trials;
 pub mod users;
 
 mod hash_text;

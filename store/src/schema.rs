@@ -34,7 +34,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    activity_daily (user_id, day, api_key_id, model, provider) {
+    activity_daily (user_id, day, api_key_id, action, model, provider) {
         user_id -> Int8,
         day -> Date,
         api_key_id -> Int8,
@@ -45,6 +45,8 @@ diesel::table! {
         prompt_tokens -> Int8,
         completion_tokens -> Int8,
         cost -> Int8,
+        #[max_length = 100]
+        action -> Varchar,
     }
 }
 
@@ -107,6 +109,7 @@ diesel::table! {
         budget_nanos -> Nullable<Int8>,
         budget_period -> Nullable<Text>,
         budget_since -> Nullable<Timestamptz>,
+        is_session -> Bool,
     }
 }
 
@@ -288,6 +291,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    notification_preferences (user_id) {
+        user_id -> Int8,
+        email_notifications -> Bool,
+        low_balance_alerts -> Bool,
+        trial_expiry_alerts -> Bool,
+        subscription_alerts -> Bool,
+        usage_alerts -> Bool,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     operations (id) {
         id -> Uuid,
         kind -> Text,
@@ -463,6 +479,7 @@ diesel::joinable!(chat_messages -> chat_sessions (session_id));
 diesel::joinable!(chat_search -> chat_sessions (session_id));
 diesel::joinable!(chat_sessions -> users (user_id));
 diesel::joinable!(chat_totals -> users (user_id));
+diesel::joinable!(notification_preferences -> users (user_id));
 diesel::joinable!(rate_limit_configs -> api_keys (api_key_id));
 diesel::joinable!(user_plans -> users (user_id));
 diesel::joinable!(user_plans -> plans (plan_id));
@@ -490,6 +507,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     ledger_batches,
     limit_counters,
     limit_writers,
+    notification_preferences,
     operations,
     plans,
     rate_limit_alerts,

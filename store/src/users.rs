@@ -33,6 +33,10 @@ pub struct UserRow {
 pub struct NewUser<'a> {
     pub username: &'a str,
     pub email: &'a str,
+    /// What they are called, when it is not the username.
+    pub name: Option<&'a str>,
+    /// The DID of someone who signs in with Privy.
+    pub privy_user_id: Option<&'a str>,
     pub auth_method: &'a str,
     /// `None`: no trial, active at once.
     pub trial_expires_at: Option<DateTime<Utc>>,
@@ -79,6 +83,9 @@ pub enum RegisterError {
     UsernameTaken,
     #[error("the e-mail address has an account")]
     EmailTaken,
+    /// Someone signs in for the first time, in two pages at once.
+    #[error("the Privy user has an account")]
+    PrivyUserTaken,
     #[error(transparent)]
     Store(StoreError),
 }
@@ -89,6 +96,8 @@ impl From<StoreError> for RegisterError {
             Self::UsernameTaken
         } else if error.is_constraint("users_email_key") {
             Self::EmailTaken
+        } else if error.is_constraint("users_privy_user_id_key") {
+            Self::PrivyUserTaken
         } else {
             Self::Store(error)
         }
@@ -129,6 +138,8 @@ async fn insert(connection: &mut AsyncPgConnection, new: &NewUser<'_>, now: Date
         .values((
             users::username.eq(new.username),
             users::email.eq(new.email),
+            users::name.eq(new.name),
+            users::privy_user_id.eq(new.privy_user_id),
             users::auth_method.eq(new.auth_method),
             users::subscription_status.eq(if new.trial_expires_at.is_some() { "trial" } else { "active" }),
             users::trial_expires_at.eq(new.trial_expires_at),

@@ -82,7 +82,7 @@ async fn keys_are_listed_newest_first_with_their_security_status() {
     let expected = json!({
         "id": made["id"], "api_key": format!("{}...", &whole[..10]), "last4": whole[whole.len() - 4..],
         "key_name": "tight", "environment_tag": "staging", "scope_permissions": {"read": ["usage"]},
-        "is_active": true, "is_primary": false, "expiration_date": null, "days_remaining": key["days_remaining"],
+        "is_active": true, "is_primary": false, "is_session": false, "expiration_date": null, "days_remaining": key["days_remaining"],
         "max_requests": 10_000, "requests_used": 0, "requests_remaining": 10_000, "usage_percentage": 0.0,
         "ip_allowlist": ["10.0.0.0/8"], "domain_referrers": ["example.org"],
         "allowed_models": ["openai/gpt-4o", "anthropic/*"],

@@ -59,6 +59,8 @@ mod long_lists;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod notifications;
+#[cfg(test)]
 mod openapi;
 #[cfg(test)]
 mod plans;
@@ -75,6 +77,10 @@ mod routing;
 #[cfg(test)]
 mod shutdown;
 #[cfg(test)]
+mod sign_in;
+#[cfg(test)]
 mod transactions;
+#[cfg(test)]
+mod trial_analytics;
 #[cfg(test)]
 mod upkeep;

@@ -123,7 +123,6 @@ async fn usage_above_the_hold_overdraws_the_budget_and_free_calls_go_on() {
     house.assert_clean().await;
 }
 
-// Mutant, red: the limit changed in `key_budgets` alone.
 #[actix_rt::test]
 async fn a_limit_that_changes_under_load_binds_the_next_call_and_the_books_stay_clean() {
     let database = TestDatabase::create().await;

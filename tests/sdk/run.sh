@@ -47,7 +47,7 @@ install_schema() {
 }
 
 install_node() {
-    echo "installing the Node SDK"
+    echo "installing the Node SDKs"
     (cd node && npm ci --silent --ignore-scripts --no-audit --no-fund --no-update-notifier)
 }
 
@@ -144,10 +144,11 @@ clean_up() {
 
 # suite COMMAND...: waits in a way that a signal interrupts, so that the clean-up can end it.
 suite() {
-    local status=0 server sim
+    local status=0 server sim privy
     server="$(told 'serves at \(http://[0-9.:]*\)')"
     sim="http://$(told 'stand-in at \([0-9.:]*\) answers')"
-    "${BARE[@]}" TOLLGATE_URL="$server" SIM_URL="$sim" PYTHONDONTWRITEBYTECODE=1 NO_PROXY='*' "$@" &
+    privy="http://$(told 'stand-in of Privy at \([0-9.:]*\) signs')"
+    "${BARE[@]}" TOLLGATE_URL="$server" SIM_URL="$sim" PRIVY_URL="$privy" PRIVY_APP_ID=tollgate-demo PYTHONDONTWRITEBYTECODE=1 NO_PROXY='*' "$@" &
     SUITE_PID=$!
     wait "$SUITE_PID" || status=$?
     SUITE_PID=""

@@ -17,6 +17,7 @@ mod clock;
 mod folder;
 pub mod kill;
 pub mod money;
+pub mod privy;
 pub mod redis;
 mod reply;
 

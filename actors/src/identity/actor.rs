@@ -5,12 +5,12 @@ use super::caller::{Caller, CallerDefaults, Trial};
 use super::freshness::Moment;
 use super::keys::{KeyHash, MintedKey};
 use super::messages::{
-    AddCredits, AssignPlan, CreateKey, CreatedKey, DeleteKey, FindKey, IdentityError, Register, Registration, RotateKey,
-    RotateKeys, SetLimits, TakeRequest, UpdateKey,
+    AddCredits, AssignPlan, CreateKey, CreatedKey, DeleteKey, FindKey, IdentityError, OpenSession, Register, Registration,
+    RotateKey, RotateKeys, SetLimits, SignIn, SignedIn, TakeRequest, UpdateKey,
 };
 use super::meters::TrialMeter;
 use super::registrations::Registrations;
-use super::{RequestSlot, Shared, changes, chores, follower};
+use super::{RequestSlot, Shared, changes, chores, follower, sign_in};
 use crate::ledger::Balance;
 use crate::runtime::Drain;
 use actix::{Actor, AsyncContext, Context, Handler, ResponseFuture, Supervised};
@@ -197,6 +197,31 @@ impl Handler<Register> for IdentityActor {
         }
         let minted = self.mint(register.environment);
         chores::register(Arc::clone(&self.shared), register, minted).boxed_local()
+    }
+}
+
+impl Handler<OpenSession> for IdentityActor {
+    type Result = ResponseFuture<Result<Option<SignedIn>, IdentityError>>;
+
+    fn handle(&mut self, OpenSession { did }: OpenSession, _: &mut Self::Context) -> Self::Result {
+        let minted = self.mint(sign_in::ENVIRONMENT);
+        let shared = Arc::clone(&self.shared);
+        async move { sign_in::open_session(&shared, &did, &minted).await }.boxed_local()
+    }
+}
+
+impl Handler<SignIn> for IdentityActor {
+    type Result = ResponseFuture<Result<SignedIn, IdentityError>>;
+
+    fn handle(&mut self, sign_in: SignIn, _: &mut Self::Context) -> Self::Result {
+        let now = self.shared.clock.now();
+        let admitted = sign_in.address.map_or(Ok(()), |address| self.registrations.admit(address, now));
+        if let Err(retry_after) = admitted {
+            return std::future::ready(Err(IdentityError::TooManyRegistrations { retry_after })).boxed_local();
+        }
+        let minted = self.mint(sign_in::ENVIRONMENT);
+        let names = sign_in::usernames(&sign_in, &mut self.rng);
+        sign_in::sign_up(Arc::clone(&self.shared), sign_in, names, minted).boxed_local()
     }
 }
 

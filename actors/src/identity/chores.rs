@@ -1,7 +1,7 @@
 //! What changes users and keys: each a plain function over the store and the ledger, run by the actor.
 
 use super::caller::{Caller, dollars_of};
-use super::keys::MintedKey;
+use super::keys::{Environment, MintedKey};
 use super::messages::{
     AddCredits, AssignPlan, CreateKey, CreatedKey, IdentityError, LimitTarget, Register, Registration, SetLimits,
 };
@@ -33,15 +33,62 @@ const PENDING_BATCH: i64 = 1_000;
 /// Changes that no replica reads any more.
 const CHANGES_KEPT: Duration = Duration::from_secs(3_600);
 
-/// Registers a user and grants the sign-up credits. The two are separate commits; `pending_grant` bridges them.
+/// Someone who is to have an account.
+pub(super) struct Applicant<'a> {
+    pub username: &'a str,
+    pub email: &'a str,
+    pub name: Option<&'a str>,
+    pub privy_user_id: Option<&'a str>,
+    pub auth_method: &'a str,
+    pub environment: Environment,
+    pub key_name: &'a str,
+    pub credits: Option<Nanos>,
+}
+
+/// What an applicant got.
+pub(super) struct Enrolled {
+    pub user: UserId,
+    pub key: KeyId,
+    pub accounts: DollarAccounts,
+    pub credits: Nanos,
+    pub trial_expires_at: Option<DateTime<Utc>>,
+    pub enrolled_at: DateTime<Utc>,
+}
+
 pub(super) async fn register(shared: Arc<Shared>, register: Register, minted: MintedKey) -> Result<Registration, IdentityError> {
-    let (now, options) = (shared.clock.now(), &shared.options);
-    let grant = grant_of(register.credits, options.signup_credits)?;
-    let trial_expires_at = (options.trial.days > 0).then(|| days_after(now, options.trial.days));
-    let new = NewUser {
+    let applicant = Applicant {
         username: &register.username,
         email: &register.email,
+        name: None,
+        privy_user_id: None,
         auth_method: &register.auth_method,
+        environment: register.environment,
+        key_name: &register.key_name,
+        credits: register.credits,
+    };
+    let enrolled = enrol(&shared, &applicant, &minted).await?;
+    Ok(Registration {
+        user: enrolled.user,
+        key: enrolled.key,
+        api_key: minted.secret,
+        credits: enrolled.credits,
+        subscription_status: if enrolled.trial_expires_at.is_some() { "trial" } else { "active" },
+        trial_expires_at: enrolled.trial_expires_at,
+        registered_at: enrolled.enrolled_at,
+    })
+}
+
+/// Makes the account and grants the sign-up credits. The two are separate commits; `pending_grant` bridges them.
+pub(super) async fn enrol(shared: &Shared, applicant: &Applicant<'_>, minted: &MintedKey) -> Result<Enrolled, IdentityError> {
+    let (now, options) = (shared.clock.now(), &shared.options);
+    let grant = grant_of(applicant.credits, options.signup_credits)?;
+    let trial_expires_at = (options.trial.days > 0).then(|| days_after(now, options.trial.days));
+    let new = NewUser {
+        username: applicant.username,
+        email: applicant.email,
+        name: applicant.name,
+        privy_user_id: applicant.privy_user_id,
+        auth_method: applicant.auth_method,
         trial_expires_at,
         pending_grant: (grant > Nanos::ZERO).then_some(grant),
         key: NewKey {
@@ -49,8 +96,8 @@ pub(super) async fn register(shared: Arc<Shared>, register: Register, minted: Mi
             pepper_version: minted.pepper_version,
             masked: &minted.masked,
             last4: &minted.last4,
-            key_name: &register.key_name,
-            environment_tag: register.environment.tag(),
+            key_name: applicant.key_name,
+            environment_tag: applicant.environment.tag(),
             is_primary: true,
             scope_permissions: json!({"read": ["*"], "write": ["*"], "admin": ["*"]}),
             ip_allowlist: &[],
@@ -60,24 +107,18 @@ pub(super) async fn register(shared: Arc<Shared>, register: Register, minted: Mi
             expiration_date: None,
             max_requests: None,
             budget: None,
+            is_session: false,
         },
     };
     let registered = users::register(&shared.store, &new, now).await?;
     let credits = if new.pending_grant.is_some() {
         // Not an error of the registration: the user is there, and the credits will be.
-        grant_signup(&shared, registered.user, registered.accounts, grant).await.unwrap_or(Nanos::ZERO)
+        grant_signup(shared, registered.user, registered.accounts, grant).await.unwrap_or(Nanos::ZERO)
     } else {
         Nanos::ZERO
     };
-    Ok(Registration {
-        user: registered.user,
-        key: registered.key,
-        api_key: minted.secret,
-        credits,
-        subscription_status: if trial_expires_at.is_some() { "trial" } else { "active" },
-        trial_expires_at,
-        registered_at: now,
-    })
+    let (user, key, accounts) = (registered.user, registered.key, registered.accounts);
+    Ok(Enrolled { user, key, accounts, credits, trial_expires_at, enrolled_at: now })
 }
 
 /// What is granted to someone who asked for `asked`: at most what the settings give.
@@ -155,6 +196,7 @@ pub(super) async fn create_key(shared: Arc<Shared>, create: CreateKey, minted: M
         expiration_date: create.expiration_days.map(|days| days_after(now, days)),
         max_requests,
         budget: create.budget.map(|(limit, period)| Budget { limit, period, since: now }),
+        is_session: false,
     };
     let row = api_keys::create(&shared.store, create.user, &new, now).await?;
     Ok(CreatedKey { api_key: minted.secret, row })
@@ -176,7 +218,7 @@ pub(super) async fn delete_key(shared: Arc<Shared>, user: UserId, key: KeyId) ->
 
 pub(super) async fn set_limits(shared: Arc<Shared>, set: SetLimits) -> Result<usize, IdentityError> {
     let (LimitTarget::Keys { user, .. } | LimitTarget::AllKeysOf(user)) = set.target;
-    let all: Vec<KeyId> = api_keys::list(&shared.store, user).await?.into_iter().map(|row| KeyId(row.id)).collect();
+    let all: Vec<KeyId> = api_keys::list_with_sessions(&shared.store, user).await?.into_iter().map(|row| KeyId(row.id)).collect();
     let keys = match set.target {
         LimitTarget::Keys { keys, .. } if keys.iter().all(|key| all.contains(key)) => keys,
         LimitTarget::Keys { .. } => return Err(IdentityError::UnknownKey),

@@ -2,7 +2,7 @@
 
 use super::caller::Caller;
 use super::keys::{Environment, KeyHash};
-use crate::ledger::{Balance, LedgerError};
+use crate::ledger::{Balance, LedgerError, UserAccounts};
 use crate::runtime::AskError;
 use actix::Message;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -32,6 +32,12 @@ pub enum IdentityError {
     UsernameTaken,
     #[error("the e-mail address has an account")]
     EmailTaken,
+    /// Two first sign-ins of one user met, and neither won: try again.
+    #[error("the Privy user has an account")]
+    PrivyUserTaken,
+    /// The operator has shut the user out.
+    #[error("the user's account is inactive")]
+    InactiveUser,
     #[error("the user has a key of that name")]
     KeyNameTaken,
     /// `initial_credits` may lower the grant, never raise it.
@@ -94,6 +100,7 @@ impl From<RegisterError> for IdentityError {
         match error {
             RegisterError::UsernameTaken => Self::UsernameTaken,
             RegisterError::EmailTaken => Self::EmailTaken,
+            RegisterError::PrivyUserTaken => Self::PrivyUserTaken,
             RegisterError::Store(error) => error.into(),
         }
     }
@@ -176,6 +183,43 @@ pub struct Registration {
     pub subscription_status: &'static str,
     pub trial_expires_at: Option<DateTime<Utc>>,
     pub registered_at: DateTime<Utc>,
+}
+
+/// Sign a Privy user in who has an account: answers `None` when there is none.
+#[derive(Message)]
+#[rtype(result = "Result<Option<SignedIn>, IdentityError>")]
+pub(super) struct OpenSession {
+    pub did: String,
+}
+
+/// Sign a Privy user in, whose token has been verified; whoever has no account gets one. What is told of the person is what a
+/// client says of itself: it names a new account, and finds none.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<SignedIn, IdentityError>")]
+pub struct SignIn {
+    /// `did:privy:…`, which alone decides whose account it is.
+    pub did: String,
+    /// A new account's, when it is free.
+    pub email: Option<String>,
+    pub name: Option<String>,
+    /// `email`, `google`, `github`, `wallet`, …; of a new account.
+    pub auth_method: String,
+    /// Whose registrations are counted.
+    pub address: Option<IpAddr>,
+}
+
+/// A user who is signed in, with a key that is shown this once.
+pub struct SignedIn {
+    pub user: UserId,
+    /// A new user's primary key, else a web session's.
+    pub api_key: SecretString,
+    pub username: String,
+    pub email: String,
+    pub name: Option<String>,
+    pub auth_method: String,
+    pub accounts: UserAccounts,
+    /// What a new user was granted; `None`: the user was here before.
+    pub granted: Option<Nanos>,
 }
 
 /// Make a further key.

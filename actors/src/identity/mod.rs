@@ -24,6 +24,7 @@ pub mod keys;
 pub mod messages;
 mod meters;
 mod registrations;
+mod sign_in;
 
 pub use accounts::{DeleteAccount, SetAdmin, UpdateProfile};
 pub use caller::{
@@ -31,7 +32,7 @@ pub use caller::{
 };
 pub use messages::{
     AddCredits, AssignPlan, CreateKey, CreatedKey, DeleteKey, IdentityError, KeyEdit, LimitTarget, Register, Registration,
-    RotateKey, RotateKeys, SetLimits, UpdateKey,
+    RotateKey, RotateKeys, SetLimits, SignIn, SignedIn, UpdateKey,
 };
 pub use tollgate_store::api_keys::BudgetChange;
 pub use tollgate_store::audit::Actor;
@@ -46,7 +47,7 @@ use cache::{CallerCache, Found};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use keys::Peppers;
-use messages::{FindKey, TakeRequest};
+use messages::{FindKey, OpenSession, TakeRequest};
 use meters::{Meters, Spent, TrialMeter};
 use moka::sync::Cache;
 use std::collections::HashMap;
@@ -218,6 +219,17 @@ impl Identity {
         self.handle.ask_flat(register).await
     }
 
+    /// Signs a Privy user in. A first sign-in is a registration: it is counted for the address, granted and on trial.
+    ///
+    /// # Errors
+    /// `InactiveUser`, `TooManyRegistrations`.
+    pub async fn sign_in(&self, sign_in: SignIn) -> Result<SignedIn, IdentityError> {
+        match self.handle.ask_flat(OpenSession { did: sign_in.did.clone() }).await? {
+            Some(signed_in) => Ok(signed_in),
+            None => self.handle.ask_flat(sign_in).await,
+        }
+    }
+
     /// Makes a further key.
     ///
     /// # Errors
@@ -282,7 +294,15 @@ impl Identity {
         self.handle.ask_flat(add).await
     }
 
-    /// The user's keys, newest first.
+    /// The user's keys and those of the user's web sessions, newest first.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database is away.
+    pub async fn list_keys_with_sessions(&self, user: UserId) -> Result<Vec<KeyRow>, IdentityError> {
+        Ok(api_keys::list_with_sessions(&self.shared.store, user).await?)
+    }
+
+    /// The user's own keys, newest first.
     ///
     /// # Errors
     /// `Unavailable` when the database is away.

@@ -50,6 +50,7 @@ pub(crate) fn caller(change: impl FnOnce(&mut CallerRow)) -> Caller {
         requests_used: 0,
         last_used_at: None,
         created_at: NOON,
+        is_session: false,
         updated_at: NOON,
         rotated_at: None,
         previous: PreviousSecret::default(),

@@ -20,7 +20,7 @@ const READ_AHEAD_BYTES_MAX: usize = 1 << 20;
 
 /// The client closed or reset the connection before its answer ended.
 #[derive(Debug)]
-pub(super) struct Gone;
+pub(crate) struct Gone;
 
 impl From<io::Error> for Gone {
     fn from(_: io::Error) -> Self {
@@ -30,7 +30,7 @@ impl From<io::Error> for Gone {
 
 /// Why no request could be read.
 #[derive(Debug)]
-pub(super) enum ReadError {
+pub(crate) enum ReadError {
     /// Closed between requests, or in the middle of one.
     Closed,
     /// Not HTTP as we know it.
@@ -45,7 +45,7 @@ impl From<io::Error> for ReadError {
 }
 
 /// A request as it came. The head is kept whole, so that everything in it can be looked at later.
-pub(super) struct Request {
+pub(crate) struct Request {
     pub head: Bytes,
     pub body: Bytes,
     pub method: Method,
@@ -56,14 +56,14 @@ pub(super) struct Request {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
+pub(crate) enum Method {
     Get,
     Post,
     Other,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Credential {
+pub(crate) enum Credential {
     Missing,
     Bad,
     Good,
@@ -81,7 +81,7 @@ struct Head {
     expects_continue: bool,
 }
 
-pub(super) struct Conn {
+pub(crate) struct Conn {
     stream: TcpStream,
     input: BytesMut,
     /// What waits to be written by the next [`Conn::flush`].

@@ -3,18 +3,18 @@
 use serde_json::json;
 use std::io::Write;
 
-pub(super) const JSON: &str = "application/json";
-pub(super) const EVENTS: &str = "text/event-stream";
-pub(super) const CHUNKED: (&str, &str) = ("transfer-encoding", "chunked");
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const EVENTS: &str = "text/event-stream";
+pub(crate) const CHUNKED: (&str, &str) = ("transfer-encoding", "chunked");
 
 /// Puts a whole answer.
-pub(super) fn put(out: &mut Vec<u8>, status: u16, content_type: &str, headers: &[(&str, &str)], body: &[u8]) {
+pub(crate) fn put(out: &mut Vec<u8>, status: u16, content_type: &str, headers: &[(&str, &str)], body: &[u8]) {
     put_head(out, status, content_type, headers, Some(body.len()));
     out.extend_from_slice(body);
 }
 
 /// Puts a head. With no length, a header must tell how the body ends.
-pub(super) fn put_head(out: &mut Vec<u8>, status: u16, content_type: &str, headers: &[(&str, &str)], length: Option<usize>) {
+pub(crate) fn put_head(out: &mut Vec<u8>, status: u16, content_type: &str, headers: &[(&str, &str)], length: Option<usize>) {
     // Writing to a Vec can't fail.
     let _ = write!(out, "HTTP/1.1 {status} {}\r\ncontent-type: {content_type}\r\n", reason(status));
     for (name, value) in headers {
@@ -27,7 +27,7 @@ pub(super) fn put_head(out: &mut Vec<u8>, status: u16, content_type: &str, heade
 }
 
 /// OpenAI's error object.
-pub(super) fn error_body(status: u16, message: &str) -> Vec<u8> {
+pub(crate) fn error_body(status: u16, message: &str) -> Vec<u8> {
     let (kind, code) = match status {
         400 | 405 | 413 => ("invalid_request_error", None),
         401 => ("invalid_request_error", Some("invalid_api_key")),

@@ -1,9 +1,9 @@
-//! The statistics: sums of model calls by day, model and provider. Only sums are read.
+//! The statistics: sums of model calls (or of another action) by day, model and provider. Only sums are read.
 
 use super::RESOURCE;
 use crate::http::error::ApiError;
 use crate::http::extract::Query;
-use crate::http::paging::{day, within};
+use crate::http::paging::{day, filter, within};
 use crate::http::principal::Principal;
 use crate::startup::Services;
 use actix_web::{get, web};
@@ -11,7 +11,7 @@ use chrono::{Days, NaiveDate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tollgate_domain::Nanos;
-use tollgate_store::activity::{self, Sum, Sums};
+use tollgate_store::activity::{self, Sum, Sums, SumsFilter};
 use utoipa::{IntoParams, ToSchema};
 
 const DAYS_DEFAULT: i64 = 30;
@@ -28,6 +28,12 @@ pub struct StatsQuery {
     from: Option<String>,
     /// The last UTC day, itself included.
     to: Option<String>,
+    /// Exactly this model.
+    model: Option<String>,
+    /// Exactly this provider.
+    provider: Option<String>,
+    /// Default `chat_completion`. Of any other action the log's entries are counted.
+    action: Option<String>,
 }
 
 /// What model calls came to. Dollars
@@ -113,8 +119,16 @@ pub async fn api_activity_stats(
 async fn read(services: &Services, principal: &Principal, query: &StatsQuery) -> Result<StatsResponse, ApiError> {
     principal.require("read", RESOURCE)?;
     let (first, last) = span(query, services.clock.now().date_naive())?;
-    let sums = activity::sums(&services.store, principal.0.user, None, first, last).await?;
-    Ok(StatsResponse::of(sums))
+    let filter = SumsFilter {
+        user: principal.0.user,
+        key: None,
+        first,
+        last,
+        model: filter("model", query.model.as_deref())?,
+        provider: filter("provider", query.provider.as_deref())?,
+        action: filter("action", query.action.as_deref())?,
+    };
+    Ok(StatsResponse::of(activity::sums_of(&services.store, &filter).await?))
 }
 
 /// The first and the last day. Either of them alone goes as far as `days` would, or to today.

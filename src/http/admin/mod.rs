@@ -7,6 +7,7 @@ mod limit;
 mod monitor;
 mod plan;
 mod rate_limits;
+mod trial;
 
 pub use balance::{__path_admin_balance, admin_balance};
 pub use catalogue::{__path_cache_status, __path_refresh_models, cache_status, refresh_models};
@@ -15,6 +16,7 @@ pub use limit::{__path_set_limit, set_limit};
 pub use monitor::{__path_admin_monitor, admin_monitor};
 pub use plan::{__path_assign_plan, assign_plan};
 pub use rate_limits::{__path_list_rate_limit_alerts, __path_system_rate_limits, list_rate_limit_alerts, system_rate_limits};
+pub use trial::{__path_trial_analytics, trial_analytics};
 
 use super::error::{ApiError, FieldError};
 use crate::startup::Services;

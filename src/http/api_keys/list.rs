@@ -2,18 +2,27 @@
 
 use super::budget::BudgetUse;
 use crate::http::error::ApiError;
+use crate::http::extract::Query;
 use crate::http::principal::scopes::ApiKeys;
 use crate::http::principal::{May, Read};
 use crate::startup::Services;
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tollgate_domain::KeyId;
 use tollgate_store::api_keys::{KeyRow, PreviousSecret};
 use tollgate_store::ledger::BudgetLeft;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
+
+/// Which keys
+#[derive(Deserialize, IntoParams)]
+pub struct ListApiKeysQuery {
+    /// Those of web sessions, too.
+    #[serde(default)]
+    include_sessions: bool,
+}
 
 /// The user's keys
 #[derive(Serialize, ToSchema)]
@@ -40,6 +49,8 @@ pub struct ApiKey {
     scope_permissions: Value,
     is_active: bool,
     is_primary: bool,
+    /// Made by a sign-in.
+    is_session: bool,
     expiration_date: Option<DateTime<Utc>>,
     /// Whole days, not negative.
     days_remaining: Option<i64>,
@@ -88,7 +99,7 @@ pub struct Rotation {
 }
 
 /// List the keys
-#[utoipa::path(tag = "api keys", responses(
+#[utoipa::path(tag = "api keys", params(ListApiKeysQuery), responses(
     (status = 200, description = "The keys", body = ListApiKeysResponse),
     (status = 401, description = "No valid key"),
     (status = 403, description = "The key may not read keys"),
@@ -98,8 +109,11 @@ pub struct Rotation {
 pub async fn list_api_keys(
     services: web::Data<Services>,
     caller: May<Read, ApiKeys>,
+    Query(query): Query<ListApiKeysQuery>,
 ) -> Result<web::Json<ListApiKeysResponse>, ApiError> {
-    let rows = services.actors.identity.list_keys(caller.0.user).await?;
+    let (identity, user) = (&services.actors.identity, caller.0.user);
+    let rows =
+        if query.include_sessions { identity.list_keys_with_sessions(user).await? } else { identity.list_keys(user).await? };
     let keys = ApiKey::all(&services, rows).await?;
     Ok(web::Json(ListApiKeysResponse {
         status: "success",
@@ -140,6 +154,7 @@ impl ApiKey {
             scope_permissions: row.scope_permissions,
             is_active: row.is_active,
             is_primary: row.is_primary,
+            is_session: row.is_session,
             expiration_date: row.expiration_date,
             days_remaining: row.expiration_date.map(|end| (end - now).num_days().max(0)),
             max_requests: row.max_requests,

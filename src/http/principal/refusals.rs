@@ -29,6 +29,8 @@ impl From<IdentityError> for ApiError {
             IdentityError::UnknownPlan(plan) => Self::bad_request(format!("Plan {plan} not found")),
             IdentityError::UsernameTaken => Self::bad_request("Username already taken"),
             IdentityError::EmailTaken => Self::bad_request("User with this email already exists"),
+            IdentityError::PrivyUserTaken => Self::conflict("This user signs in elsewhere right now, please retry"),
+            IdentityError::InactiveUser => Self::forbidden("User account is inactive"),
             IdentityError::KeyNameTaken => {
                 Self::bad_request("Key name already exists for this user. Please choose a different name.")
             }

@@ -26,6 +26,7 @@ statement! {
     day_user: Vec<i64> => Array<BigInt>,
     day_day: Vec<NaiveDate> => Array<Date>,
     day_key: Vec<i64> => Array<BigInt>,
+    day_action: Vec<&'a str> => Array<Text>,
     day_model: Vec<&'a str> => Array<Text>,
     day_provider: Vec<&'a str> => Array<Text>,
     day_entries: Vec<i64> => Array<BigInt>,
@@ -53,7 +54,7 @@ pub async fn insert_batch(store: &Store, id: Uuid, at: DateTime<Utc>, rows: &[Ac
     Ok(())
 }
 
-/// What rows of one user, day, key, model and provider add up to; or all of one key's.
+/// What rows of one user, day, key, action, model and provider add up to; or all of one key's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Sum {
     entries: i64,
@@ -77,8 +78,8 @@ impl Sum {
     }
 }
 
-/// User, UTC day, key (0 for none), model, provider: the primary key of `activity_daily`.
-type DayKey<'a> = (i64, NaiveDate, i64, &'a str, &'a str);
+/// User, UTC day, key (0 for none), action, model, provider: the primary key of `activity_daily`.
+type DayKey<'a> = (i64, NaiveDate, i64, &'a str, &'a str, &'a str);
 
 /// Both in the order in which their rows are to be locked.
 type Sums<'a> = (Vec<(DayKey<'a>, Sum)>, Vec<(i64, KeySum)>);
@@ -90,7 +91,7 @@ fn sums(rows: &[ActivityRow]) -> Sums<'_> {
     let (mut days, mut keys) = (BTreeMap::<DayKey<'_>, Sum>::new(), BTreeMap::<i64, KeySum>::new());
     for row in rows {
         let key = row.call.map_or(0, |call| call.key.0);
-        days.entry((row.user.0, row.at.date_naive(), key, &row.model, &row.provider)).or_default().add(row);
+        days.entry((row.user.0, row.at.date_naive(), key, &row.action, &row.model, &row.provider)).or_default().add(row);
         if row.call.is_some() {
             keys.entry(key).or_insert((row.user.0, Sum::default())).1.add(row);
         }
@@ -112,8 +113,9 @@ fn lay_out(id: Uuid, at: DateTime<Utc>, rows: &[ActivityRow]) -> BatchInsert<'_>
         day_user: column(&days, |(day, _)| day.0),
         day_day: column(&days, |(day, _)| day.1),
         day_key: column(&days, |(day, _)| day.2),
-        day_model: column(&days, |(day, _)| day.3),
-        day_provider: column(&days, |(day, _)| day.4),
+        day_action: column(&days, |(day, _)| day.3),
+        day_model: column(&days, |(day, _)| day.4),
+        day_provider: column(&days, |(day, _)| day.5),
         day_entries: column(&days, |(_, sum)| sum.entries),
         day_requests: column(&days, |(_, sum)| sum.requests),
         day_prompt: column(&days, |(_, sum)| sum.prompt),

@@ -11,13 +11,15 @@ written AS (
 ),
 summed AS (
     INSERT INTO activity_daily AS daily
-    SELECT day.user_id, day.day, day.api_key_id, day.model, day.provider, day.entries, day.requests, day.prompt_tokens,
+        (user_id, day, api_key_id, action, model, provider, entries, requests, prompt_tokens, completion_tokens, cost)
+    SELECT day.user_id, day.day, day.api_key_id, day.action, day.model, day.provider, day.entries, day.requests, day.prompt_tokens,
         day.completion_tokens, day.cost
-    FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WITH ORDINALITY
-        AS day (user_id, day, api_key_id, model, provider, entries, requests, prompt_tokens, completion_tokens, cost, ordinal),
+    FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WITH ORDINALITY
+        AS day (user_id, day, api_key_id, action, model, provider, entries, requests, prompt_tokens, completion_tokens, cost,
+            ordinal),
         landed
     ORDER BY day.ordinal
-    ON CONFLICT (user_id, day, api_key_id, model, provider) DO UPDATE SET
+    ON CONFLICT (user_id, day, api_key_id, action, model, provider) DO UPDATE SET
         entries = daily.entries + excluded.entries,
         requests = daily.requests + excluded.requests,
         prompt_tokens = daily.prompt_tokens + excluded.prompt_tokens,

@@ -1,9 +1,11 @@
-//! The log's pages: where a page starts is told by the sums, its rows by the index `activity_of_user`.
+//! The log's pages: the sums tell which days have rows of the filter, the index `activity_of_user` has each day's rows in order.
+//!
+//! So a page costs what its own days hold, however long the history is and however rare what the filter asks for.
 
 use crate::{Store, StoreError};
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Date, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Date, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use tollgate_domain::UserId;
 
@@ -17,6 +19,7 @@ pub struct LogFilter {
     /// Exact; `None` for all.
     pub model: Option<String>,
     pub provider: Option<String>,
+    pub action: Option<String>,
 }
 
 /// One row.
@@ -37,6 +40,14 @@ pub struct LogEntry {
     pub created_at: DateTime<Utc>,
 }
 
+impl LogEntry {
+    /// Where it stands in the log.
+    #[must_use]
+    pub const fn position(&self) -> LogPosition {
+        LogPosition { at: self.created_at, id: self.id }
+    }
+}
+
 /// A row's place in the log, newest first: what comes after it is older, or of the same time and a lower id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogPosition {
@@ -44,23 +55,25 @@ pub struct LogPosition {
     pub id: i64,
 }
 
-#[derive(QueryableByName)]
-struct DayCount {
+/// A UTC day and how many rows of the filter it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, QueryableByName)]
+pub struct DayCount {
     #[diesel(sql_type = Date)]
-    day: NaiveDate,
+    pub day: NaiveDate,
     #[diesel(sql_type = BigInt)]
-    entries: i64,
+    pub entries: i64,
 }
 
 /// How many rows each UTC day has, newest day first; days without rows are left out.
 ///
 /// # Errors
 /// As for every statement.
-pub async fn days(store: &Store, filter: &LogFilter) -> Result<Vec<(NaiveDate, i64)>, StoreError> {
+pub async fn days(store: &Store, filter: &LogFilter) -> Result<Vec<DayCount>, StoreError> {
     let mut connection = store.get().await?;
-    let counts: Vec<DayCount> = diesel::sql_query(
+    let counts = diesel::sql_query(
         "SELECT day, sum(entries)::bigint AS entries FROM activity_daily
-         WHERE user_id = $1 AND day BETWEEN $2 AND $3 AND ($4 IS NULL OR model = $4) AND ($5 IS NULL OR provider = $5)
+         WHERE user_id = $1 AND day BETWEEN $2 AND $3
+             AND ($4 IS NULL OR model = $4) AND ($5 IS NULL OR provider = $5) AND ($6 IS NULL OR action = $6)
          GROUP BY day ORDER BY day DESC",
     )
     .bind::<BigInt, _>(filter.user.0)
@@ -68,55 +81,44 @@ pub async fn days(store: &Store, filter: &LogFilter) -> Result<Vec<(NaiveDate, i
     .bind::<Date, _>(filter.last)
     .bind::<Nullable<Text>, _>(filter.model.as_deref())
     .bind::<Nullable<Text>, _>(filter.provider.as_deref())
-    .load(&mut connection)
-    .await?;
-    Ok(counts.into_iter().map(|count| (count.day, count.entries)).collect())
+    .bind::<Nullable<Text>, _>(filter.action.as_deref());
+    Ok(counts.load(&mut connection).await?)
 }
 
-/// The filter's rows from the `offset`th on, newest first. Rows before it are skipped one by one: narrow the days first.
+/// The filter's rows of those days (newest first, without doubles) that come after the position, newest first: `limit` of them
+/// after the first `offset`. What is skipped is read.
 ///
 /// # Errors
 /// As for every statement.
-pub async fn page(store: &Store, filter: &LogFilter, offset: i64, limit: i64) -> Result<Vec<LogEntry>, StoreError> {
-    rows(store, filter, None, offset, limit).await
-}
-
-/// The filter's rows that come after the position, newest first. Costs the same on every page.
-///
-/// # Errors
-/// As for every statement.
-pub async fn page_before(
+pub async fn page(
     store: &Store,
     filter: &LogFilter,
-    position: LogPosition,
-    limit: i64,
-) -> Result<Vec<LogEntry>, StoreError> {
-    rows(store, filter, Some(position), 0, limit).await
-}
-
-async fn rows(
-    store: &Store,
-    filter: &LogFilter,
-    before: Option<LogPosition>,
+    days: &[NaiveDate],
+    after: Option<LogPosition>,
     offset: i64,
     limit: i64,
 ) -> Result<Vec<LogEntry>, StoreError> {
-    let (from, until) = (midnight(filter.first), filter.last.succ_opt().map_or(DateTime::<Utc>::MAX_UTC, midnight));
-    let start = before.unwrap_or(LogPosition { at: until, id: 0 });
+    let start = after.unwrap_or(LogPosition { at: DateTime::<Utc>::MAX_UTC, id: 0 });
     let mut connection = store.get().await?;
+    // Day by day: a day between two of them is not looked at.
     let rows = diesel::sql_query(
-        "SELECT id, action, model, provider, details::text AS details, created_at FROM activity
-         WHERE user_id = $1 AND created_at >= $2 AND created_at < $3 AND (created_at, id) < ($4, $5)
-             AND ($6 IS NULL OR model = $6) AND ($7 IS NULL OR provider = $7)
-         ORDER BY created_at DESC, id DESC LIMIT $8 OFFSET $9",
+        "SELECT row.* FROM unnest($2, $3) WITH ORDINALITY AS day (start, next, place)
+         CROSS JOIN LATERAL (
+             SELECT id, action, model, provider, details::text AS details, created_at FROM activity
+             WHERE user_id = $1 AND created_at >= day.start AND created_at < day.next AND (created_at, id) < ($4, $5)
+                 AND ($6 IS NULL OR model = $6) AND ($7 IS NULL OR provider = $7) AND ($8 IS NULL OR action = $8)
+             ORDER BY created_at DESC, id DESC LIMIT $9 + $10
+         ) AS row
+         ORDER BY day.place, row.created_at DESC, row.id DESC LIMIT $9 OFFSET $10",
     )
     .bind::<BigInt, _>(filter.user.0)
-    .bind::<Timestamptz, _>(from)
-    .bind::<Timestamptz, _>(until)
+    .bind::<Array<Timestamptz>, _>(days.iter().map(|day| midnight(*day)).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(days.iter().map(|day| midnight_after(*day)).collect::<Vec<_>>())
     .bind::<Timestamptz, _>(start.at)
     .bind::<BigInt, _>(start.id)
     .bind::<Nullable<Text>, _>(filter.model.as_deref())
     .bind::<Nullable<Text>, _>(filter.provider.as_deref())
+    .bind::<Nullable<Text>, _>(filter.action.as_deref())
     .bind::<BigInt, _>(limit)
     .bind::<BigInt, _>(offset);
     Ok(rows.load(&mut connection).await?)
@@ -124,4 +126,8 @@ async fn rows(
 
 fn midnight(day: NaiveDate) -> DateTime<Utc> {
     day.and_time(chrono::NaiveTime::MIN).and_utc()
+}
+
+fn midnight_after(day: NaiveDate) -> DateTime<Utc> {
+    day.succ_opt().map_or(DateTime::<Utc>::MAX_UTC, midnight)
 }

@@ -10,9 +10,9 @@ mod retention;
 mod sums;
 
 pub use batch::insert_batch;
-pub use log::{LogEntry, LogFilter, LogPosition, days, page, page_before};
+pub use log::{DayCount, LogEntry, LogFilter, LogPosition, days, page};
 pub use retention::{forget_batches, forget_rows};
-pub use sums::{KeyDay, KeySum, Sum, Sums, key_days, key_sums, sums};
+pub use sums::{KeyDay, KeySum, Sum, Sums, SumsFilter, key_days, key_sums, sums, sums_of};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

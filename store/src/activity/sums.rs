@@ -1,4 +1,4 @@
-//! The sums, as pages read them. They are of chat completions only.
+//! The sums, as pages read them: of chat completions, unless another action is asked for.
 
 use crate::schema::activity_totals;
 use crate::{Store, StoreError};
@@ -86,6 +86,21 @@ pub struct KeySum {
     pub last_request_at: DateTime<Utc>,
 }
 
+/// Which calls are summed, or which other entries of the log.
+#[derive(Clone, Debug)]
+pub struct SumsFilter {
+    pub user: UserId,
+    pub key: Option<KeyId>,
+    /// UTC days, both included.
+    pub first: NaiveDate,
+    pub last: NaiveDate,
+    /// Exact; `None` for all.
+    pub model: Option<String>,
+    pub provider: Option<String>,
+    /// `None`: chat completions. Of any other action entries are counted, which have no tokens and cost nothing.
+    pub action: Option<String>,
+}
+
 /// A user's calls from the first UTC day to the last, both included; of one key only if it is given.
 ///
 /// # Errors
@@ -97,18 +112,30 @@ pub async fn sums(
     first: NaiveDate,
     last: NaiveDate,
 ) -> Result<Sums, StoreError> {
+    sums_of(store, &SumsFilter { user, key, first, last, model: None, provider: None, action: None }).await
+}
+
+/// What the filter finds.
+///
+/// # Errors
+/// As for every statement.
+pub async fn sums_of(store: &Store, filter: &SumsFilter) -> Result<Sums, StoreError> {
     let mut connection = store.get().await?;
     let parts: Vec<Part> = diesel::sql_query(
-        "SELECT day, model, provider, sum(requests)::bigint AS requests,
+        "SELECT day, model, provider, sum(CASE action WHEN 'chat_completion' THEN requests ELSE entries END)::bigint AS requests,
              sum(prompt_tokens + completion_tokens)::bigint AS tokens, sum(cost)::bigint AS cost
          FROM activity_daily
-         WHERE user_id = $1 AND day BETWEEN $2 AND $3 AND ($4 IS NULL OR api_key_id = $4) AND requests > 0
+         WHERE user_id = $1 AND day BETWEEN $2 AND $3 AND ($4 IS NULL OR api_key_id = $4)
+             AND ($5 IS NULL OR model = $5) AND ($6 IS NULL OR provider = $6) AND action = $7
          GROUP BY GROUPING SETS (day, model, provider) ORDER BY day, model, provider",
     )
-    .bind::<BigInt, _>(user.0)
-    .bind::<Date, _>(first)
-    .bind::<Date, _>(last)
-    .bind::<Nullable<BigInt>, _>(key.map(|key| key.0))
+    .bind::<BigInt, _>(filter.user.0)
+    .bind::<Date, _>(filter.first)
+    .bind::<Date, _>(filter.last)
+    .bind::<Nullable<BigInt>, _>(filter.key.map(|key| key.0))
+    .bind::<Nullable<Text>, _>(filter.model.as_deref())
+    .bind::<Nullable<Text>, _>(filter.provider.as_deref())
+    .bind::<Text, _>(filter.action.as_deref().unwrap_or(super::CHAT_COMPLETION))
     .load(&mut connection)
     .await?;
     let mut sums = Sums::default();

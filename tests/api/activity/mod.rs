@@ -2,6 +2,8 @@
 
 mod borders;
 mod calls;
+mod csv;
+mod filters;
 mod paging;
 mod refusals;
 

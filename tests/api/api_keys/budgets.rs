@@ -89,7 +89,7 @@ async fn a_limit_on_tokens_is_lowered_to_what_the_budget_affords() {
     assert_clean(&app).await;
 }
 
-// Mutant, red: the window's start left out of `Budgets::get` (the first period's sub-account for ever).
+// Mutant, red: the period's start not looked at in `Budgets::get` (the first period's sub-account for ever).
 #[actix_web::test]
 async fn a_budget_is_full_again_when_its_period_begins() {
     let settings = [("TRIAL_DAYS", "0"), ("SIGNUP_CREDITS_USD", "100")];
@@ -127,6 +127,7 @@ async fn a_budget_is_full_again_when_its_period_begins() {
     assert_clean(&app).await;
 }
 
+// Mutant, red: `budgets::change_limit` not called.
 #[actix_web::test]
 async fn another_limit_keeps_what_is_spent_and_another_period_begins_a_new_count() {
     let app = support::app().await;

@@ -10,6 +10,7 @@ async fn ask(app: &TestApp, key: &str, fields: Value) -> Reply {
     app.post_as(key, "/v1/chat/completions", body).await
 }
 
+// Mutant, red: every entry taken for the beginning of names.
 #[actix_web::test]
 async fn a_call_of_a_model_that_is_not_listed_is_403_and_costs_nothing() {
     let app = support::app().await;

@@ -67,7 +67,7 @@ async fn a_rotation_answers_the_new_secret_once_and_shows_the_grace_of_the_old_o
     assert_eq!(masked, format!("{}...", &old[..10]), "each secret is shown as itself");
 }
 
-// Mutant, red: the old hash kept without looking at its end (`has_previous_secret` always false).
+// Mutant, red: `has_previous_secret` always false.
 #[actix_web::test]
 async fn the_old_secret_works_to_the_end_of_its_grace_and_no_longer() {
     let app = support::app().await;
@@ -128,6 +128,7 @@ async fn a_running_grace_can_be_cut_short_and_never_drawn_out() {
     assert_eq!(works(&app, &old).await, 401, "what has ended does not come back");
 }
 
+// Mutant, red: the grace not cut at the key's own expiry.
 #[actix_web::test]
 async fn a_key_that_is_off_or_has_expired_is_not_rotated_unless_it_is_healed_in_the_same_step() {
     let app = support::app().await;
