@@ -6,7 +6,7 @@ SELECT user_id, day, api_key_id, model, provider, sum(entries)::bigint AS entrie
 FROM activity_daily GROUP BY user_id, day, api_key_id, model, provider;
 DELETE FROM activity_daily;
 ALTER TABLE activity_daily DROP CONSTRAINT activity_daily_pkey;
-ALTER TABLE activity_daily DROP COLUMN action;
+ALTER TABLE activity_daily DROP COLUMN action, DROP COLUMN first_at, DROP COLUMN last_at;
 ALTER TABLE activity_daily ADD PRIMARY KEY (user_id, day, api_key_id, model, provider);
 INSERT INTO activity_daily SELECT * FROM shown_alike;
 DROP TABLE shown_alike;

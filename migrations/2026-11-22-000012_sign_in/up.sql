@@ -20,8 +20,12 @@ CREATE TABLE notification_preferences (
     updated_at           timestamptz NOT NULL
 );
 
--- What was done, beside how it is shown: `session` stands for several actions.
-ALTER TABLE activity_daily ADD COLUMN action varchar(100) NOT NULL DEFAULT 'chat_completion';
+-- What was done, beside how it is shown: `session` stands for several actions. And between which times, so that what is rare on
+-- a full day is found where it is; of days before this table nobody knows.
+ALTER TABLE activity_daily
+    ADD COLUMN action   varchar(100) NOT NULL DEFAULT 'chat_completion',
+    ADD COLUMN first_at timestamptz  NOT NULL DEFAULT '-infinity',
+    ADD COLUMN last_at  timestamptz  NOT NULL DEFAULT 'infinity';
 -- Until now nothing but calls and sign-ins was written.
 UPDATE activity_daily SET action = 'user_login' WHERE requests = 0;
 ALTER TABLE activity_daily DROP CONSTRAINT activity_daily_pkey;

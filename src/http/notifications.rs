@@ -2,16 +2,14 @@
 
 use super::error::ApiError;
 use super::extract::Body;
-use super::principal::Principal;
+use super::principal::scopes::Notifications;
+use super::principal::{May, Read, Write};
 use crate::startup::Services;
 use actix_web::{get, put, web};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tollgate_store::notifications::{self, Preferences, PreferencesChange, StoredPreferences};
 use utoipa::ToSchema;
-
-/// What a key must be allowed.
-const RESOURCE: &str = "profile";
 
 /// Of who has never chosen.
 const DEFAULT: Preferences = Preferences {
@@ -51,15 +49,14 @@ pub struct UpdateNotificationPreferences {
 #[utoipa::path(tag = "user", responses(
     (status = 200, description = "The preferences", body = NotificationPreferences),
     (status = 401, description = "No valid key"),
-    (status = 403, description = "The key may not read the profile"),
+    (status = 403, description = "The key may not read notifications"),
 ))]
 #[get("/user/notifications/preferences")]
 pub async fn notification_preferences(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Read, Notifications>,
 ) -> Result<web::Json<NotificationPreferences>, ApiError> {
-    principal.require("read", RESOURCE)?;
-    let user = principal.0.user;
+    let user = caller.0.user;
     let stored = notifications::find(&services.store, user).await?;
     Ok(web::Json(NotificationPreferences::of(user.0, stored)))
 }
@@ -69,17 +66,16 @@ pub async fn notification_preferences(
     (status = 200, description = "The preferences, changed", body = NotificationPreferences),
     (status = 400, description = "Nothing to change"),
     (status = 401, description = "No valid key"),
-    (status = 403, description = "The key may not change the profile"),
+    (status = 403, description = "The key may not change notifications"),
     (status = 422, description = "A wrong shape"),
 ))]
 #[put("/user/notifications/preferences")]
 pub async fn update_notification_preferences(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Write, Notifications>,
     Body(update): Body<UpdateNotificationPreferences>,
 ) -> Result<web::Json<NotificationPreferences>, ApiError> {
-    principal.require("write", RESOURCE)?;
-    let user = principal.0.user;
+    let user = caller.0.user;
     let change = PreferencesChange::from(update);
     if change == PreferencesChange::default() {
         return Err(ApiError::bad_request("At least one preference must be provided"));

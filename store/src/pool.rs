@@ -38,9 +38,10 @@ impl StoreOptions {
         }
     }
 
+    /// Compiling a statement takes longer than any page may: no `jit`.
     fn session_settings(&self) -> String {
         format!(
-            "SET application_name = 'tollgate'; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 30000;
+            "SET application_name = 'tollgate'; SET jit = off; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 30000;
              SET tollgate.actor = '{}'",
             self.statement_timeout.as_millis(),
             self.acts_as

@@ -47,6 +47,8 @@ diesel::table! {
         cost -> Int8,
         #[max_length = 100]
         action -> Varchar,
+        first_at -> Timestamptz,
+        last_at -> Timestamptz,
     }
 }
 

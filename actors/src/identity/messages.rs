@@ -194,7 +194,7 @@ pub(super) struct OpenSession {
 
 /// Sign a Privy user in, whose token has been verified; whoever has no account gets one. What is told of the person is what a
 /// client says of itself: it names a new account, and finds none.
-#[derive(Clone, Message)]
+#[derive(Message)]
 #[rtype(result = "Result<SignedIn, IdentityError>")]
 pub struct SignIn {
     /// `did:privy:…`, which alone decides whose account it is.

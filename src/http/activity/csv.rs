@@ -57,7 +57,7 @@ impl Walk {
             Some(position) => walk::following(self.days.make_contiguous(), position, limit),
             None => walk::numbered(self.days.make_contiguous(), 0, limit).0,
         };
-        let Some(oldest) = days.last().copied() else { return Ok(false) };
+        let Some(oldest) = days.last().map(|count| count.day) else { return Ok(false) };
         let rows = activity::page(&self.store, &self.filter, &days, self.position, 0, limit).await?;
         let is_full = rows.len() >= PAGE_ROWS;
         self.position = rows.last().map(LogEntry::position).or(self.position);

@@ -1,11 +1,12 @@
 //! The log: what happened, newest first.
 
 use super::row::LogRow;
-use super::{RESOURCE, csv, walk};
+use super::{csv, walk};
 use crate::http::error::ApiError;
 use crate::http::extract::Query;
 use crate::http::paging::{day, filter, parse_place, place, within};
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::Activity;
+use crate::http::principal::{May, Read};
 use crate::startup::Services;
 use actix_web::{HttpResponse, get, web};
 use chrono::NaiveDate;
@@ -82,10 +83,10 @@ pub struct LogResponse {
 #[get("/user/activity/log")]
 pub async fn activity_log(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Read, Activity>,
     Query(query): Query<LogQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    answer(&services, &principal, &query).await
+    answer(&services, caller.0.user, &query).await
 }
 
 /// The activity log, for clients that ask under `/api`
@@ -99,16 +100,15 @@ pub async fn activity_log(
 #[get("/api/user/activity/log")]
 pub async fn api_activity_log(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Read, Activity>,
     Query(query): Query<LogQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    answer(&services, &principal, &query).await
+    answer(&services, caller.0.user, &query).await
 }
 
-async fn answer(services: &Services, principal: &Principal, query: &LogQuery) -> Result<HttpResponse, ApiError> {
-    principal.require("read", RESOURCE)?;
+async fn answer(services: &Services, user: UserId, query: &LogQuery) -> Result<HttpResponse, ApiError> {
     let since = services.settings.retention().activity_since(services.clock.now());
-    let filter = filter_of(query, principal.0.user, since)?;
+    let filter = filter_of(query, user, since)?;
     match query.format {
         Format::Json => Ok(HttpResponse::Ok().json(read(services, filter, query).await?)),
         Format::Csv => csv::export(services, filter).await,

@@ -10,6 +10,3 @@ mod walk;
 pub use log::{activity_log, api_activity_log};
 pub(super) use logins::note_login;
 pub use stats::{activity_stats, api_activity_stats};
-
-/// What a key must be allowed to read.
-const RESOURCE: &str = "activity";

@@ -1,16 +1,16 @@
 //! The statistics: sums of model calls (or of another action) by day, model and provider. Only sums are read.
 
-use super::RESOURCE;
 use crate::http::error::ApiError;
 use crate::http::extract::Query;
 use crate::http::paging::{day, filter, within};
-use crate::http::principal::Principal;
+use crate::http::principal::scopes::Activity;
+use crate::http::principal::{May, Read};
 use crate::startup::Services;
 use actix_web::{get, web};
 use chrono::{Days, NaiveDate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use tollgate_domain::Nanos;
+use tollgate_domain::{Nanos, UserId};
 use tollgate_store::activity::{self, Sum, Sums, SumsFilter};
 use utoipa::{IntoParams, ToSchema};
 
@@ -93,10 +93,10 @@ pub struct PartStats {
 #[get("/user/activity/stats")]
 pub async fn activity_stats(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Read, Activity>,
     Query(query): Query<StatsQuery>,
 ) -> Result<web::Json<StatsResponse>, ApiError> {
-    read(&services, &principal, &query).await.map(web::Json)
+    read(&services, caller.0.user, &query).await.map(web::Json)
 }
 
 /// The activity statistics, for clients that ask under `/api`
@@ -110,17 +110,16 @@ pub async fn activity_stats(
 #[get("/api/user/activity/stats")]
 pub async fn api_activity_stats(
     services: web::Data<Services>,
-    principal: Principal,
+    caller: May<Read, Activity>,
     Query(query): Query<StatsQuery>,
 ) -> Result<web::Json<StatsResponse>, ApiError> {
-    read(&services, &principal, &query).await.map(web::Json)
+    read(&services, caller.0.user, &query).await.map(web::Json)
 }
 
-async fn read(services: &Services, principal: &Principal, query: &StatsQuery) -> Result<StatsResponse, ApiError> {
-    principal.require("read", RESOURCE)?;
+async fn read(services: &Services, user: UserId, query: &StatsQuery) -> Result<StatsResponse, ApiError> {
     let (first, last) = span(query, services.clock.now().date_naive())?;
     let filter = SumsFilter {
-        user: principal.0.user,
+        user,
         key: None,
         first,
         last,

@@ -34,6 +34,8 @@ statement! {
     day_prompt: Vec<i64> => Array<BigInt>,
     day_completion: Vec<i64> => Array<BigInt>,
     day_cost: Vec<i64> => Array<BigInt>,
+    day_first: Vec<DateTime<Utc>> => Array<Timestamptz>,
+    day_last: Vec<DateTime<Utc>> => Array<Timestamptz>,
 
     key_key: Vec<i64> => Array<BigInt>,
     key_user: Vec<i64> => Array<BigInt>,
@@ -55,19 +57,36 @@ pub async fn insert_batch(store: &Store, id: Uuid, at: DateTime<Utc>, rows: &[Ac
 }
 
 /// What rows of one user, day, key, action, model and provider add up to; or all of one key's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sum {
     entries: i64,
     requests: i64,
     prompt: i64,
     completion: i64,
     cost: i64,
+    /// Of calls.
     last: DateTime<Utc>,
+    first_entry: DateTime<Utc>,
+    last_entry: DateTime<Utc>,
 }
 
 impl Sum {
+    /// Of no rows.
+    const NOTHING: Self = Self {
+        entries: 0,
+        requests: 0,
+        prompt: 0,
+        completion: 0,
+        cost: 0,
+        last: DateTime::UNIX_EPOCH,
+        first_entry: DateTime::<Utc>::MAX_UTC,
+        last_entry: DateTime::<Utc>::MIN_UTC,
+    };
+
     fn add(&mut self, row: &ActivityRow) {
         self.entries += 1;
+        self.first_entry = self.first_entry.min(row.at);
+        self.last_entry = self.last_entry.max(row.at);
         if let Some(CallUse { prompt_tokens, completion_tokens, cost, .. }) = row.call {
             self.requests += 1;
             self.prompt = self.prompt.saturating_add(prompt_tokens);
@@ -91,9 +110,11 @@ fn sums(rows: &[ActivityRow]) -> Sums<'_> {
     let (mut days, mut keys) = (BTreeMap::<DayKey<'_>, Sum>::new(), BTreeMap::<i64, KeySum>::new());
     for row in rows {
         let key = row.call.map_or(0, |call| call.key.0);
-        days.entry((row.user.0, row.at.date_naive(), key, &row.action, &row.model, &row.provider)).or_default().add(row);
+        days.entry((row.user.0, row.at.date_naive(), key, &row.action, &row.model, &row.provider))
+            .or_insert(Sum::NOTHING)
+            .add(row);
         if row.call.is_some() {
-            keys.entry(key).or_insert((row.user.0, Sum::default())).1.add(row);
+            keys.entry(key).or_insert((row.user.0, Sum::NOTHING)).1.add(row);
         }
     }
     (days.into_iter().collect(), keys.into_iter().collect())
@@ -121,6 +142,8 @@ fn lay_out(id: Uuid, at: DateTime<Utc>, rows: &[ActivityRow]) -> BatchInsert<'_>
         day_prompt: column(&days, |(_, sum)| sum.prompt),
         day_completion: column(&days, |(_, sum)| sum.completion),
         day_cost: column(&days, |(_, sum)| sum.cost),
+        day_first: column(&days, |(_, sum)| sum.first_entry),
+        day_last: column(&days, |(_, sum)| sum.last_entry),
         key_key: column(&keys, |(key, _)| *key),
         key_user: column(&keys, |(_, (user, _))| *user),
         key_requests: column(&keys, |(_, (_, sum))| sum.requests),

@@ -11,12 +11,13 @@ written AS (
 ),
 summed AS (
     INSERT INTO activity_daily AS daily
-        (user_id, day, api_key_id, action, model, provider, entries, requests, prompt_tokens, completion_tokens, cost)
+        (user_id, day, api_key_id, action, model, provider, entries, requests, prompt_tokens, completion_tokens, cost, first_at,
+            last_at)
     SELECT day.user_id, day.day, day.api_key_id, day.action, day.model, day.provider, day.entries, day.requests, day.prompt_tokens,
-        day.completion_tokens, day.cost
-    FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WITH ORDINALITY
+        day.completion_tokens, day.cost, day.first_at, day.last_at
+    FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WITH ORDINALITY
         AS day (user_id, day, api_key_id, action, model, provider, entries, requests, prompt_tokens, completion_tokens, cost,
-            ordinal),
+            first_at, last_at, ordinal),
         landed
     ORDER BY day.ordinal
     ON CONFLICT (user_id, day, api_key_id, action, model, provider) DO UPDATE SET
@@ -24,7 +25,9 @@ summed AS (
         requests = daily.requests + excluded.requests,
         prompt_tokens = daily.prompt_tokens + excluded.prompt_tokens,
         completion_tokens = daily.completion_tokens + excluded.completion_tokens,
-        cost = daily.cost + excluded.cost
+        cost = daily.cost + excluded.cost,
+        first_at = least(daily.first_at, excluded.first_at),
+        last_at = greatest(daily.last_at, excluded.last_at)
 )
 INSERT INTO activity_totals AS total
 SELECT key.api_key_id, key.user_id, key.requests, key.prompt_tokens, key.completion_tokens, key.cost, key.last_request_at

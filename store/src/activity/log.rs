@@ -1,6 +1,7 @@
-//! The log's pages: the sums tell which days have rows of the filter, the index `activity_of_user` has each day's rows in order.
+//! The log's pages: the sums tell on which days, and between which times, there are rows of the filter; the index
+//! `activity_of_user` has them in order.
 //!
-//! So a page costs what its own days hold, however long the history is and however rare what the filter asks for.
+//! So a page costs what its own days hold, however long the history is; and what is rare on them is looked for where it is.
 
 use crate::{Store, StoreError};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -55,23 +56,33 @@ pub struct LogPosition {
     pub id: i64,
 }
 
-/// A UTC day and how many rows of the filter it has.
+/// A UTC day, and how many rows of the filter it has where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, QueryableByName)]
 pub struct DayCount {
     #[diesel(sql_type = Date)]
     pub day: NaiveDate,
     #[diesel(sql_type = BigInt)]
     pub entries: i64,
+    /// All of them stand between these two times, both included.
+    #[diesel(sql_type = Timestamptz)]
+    pub first_at: DateTime<Utc>,
+    #[diesel(sql_type = Timestamptz)]
+    pub last_at: DateTime<Utc>,
 }
 
-/// How many rows each UTC day has, newest day first; days without rows are left out.
+/// How many rows each UTC day has, newest day first; days without rows are left out. Without a filter nothing is rare, and a day is
+/// looked through as a whole: so a row shows, too, that another program has written.
 ///
 /// # Errors
 /// As for every statement.
 pub async fn days(store: &Store, filter: &LogFilter) -> Result<Vec<DayCount>, StoreError> {
     let mut connection = store.get().await?;
     let counts = diesel::sql_query(
-        "SELECT day, sum(entries)::bigint AS entries FROM activity_daily
+        "SELECT day, sum(entries)::bigint AS entries,
+             greatest(min(first_at) FILTER (WHERE coalesce($4, $5, $6) IS NOT NULL), day::timestamp AT TIME ZONE 'UTC') AS first_at,
+             least(max(last_at) FILTER (WHERE coalesce($4, $5, $6) IS NOT NULL),
+                 (day + 1)::timestamp AT TIME ZONE 'UTC' - interval '1 microsecond') AS last_at
+         FROM activity_daily
          WHERE user_id = $1 AND day BETWEEN $2 AND $3
              AND ($4 IS NULL OR model = $4) AND ($5 IS NULL OR provider = $5) AND ($6 IS NULL OR action = $6)
          GROUP BY day ORDER BY day DESC",
@@ -93,7 +104,7 @@ pub async fn days(store: &Store, filter: &LogFilter) -> Result<Vec<DayCount>, St
 pub async fn page(
     store: &Store,
     filter: &LogFilter,
-    days: &[NaiveDate],
+    days: &[DayCount],
     after: Option<LogPosition>,
     offset: i64,
     limit: i64,
@@ -102,18 +113,18 @@ pub async fn page(
     let mut connection = store.get().await?;
     // Day by day: a day between two of them is not looked at.
     let rows = diesel::sql_query(
-        "SELECT row.* FROM unnest($2, $3) WITH ORDINALITY AS day (start, next, place)
+        "SELECT row.* FROM unnest($2, $3) WITH ORDINALITY AS day (first_at, last_at, place)
          CROSS JOIN LATERAL (
              SELECT id, action, model, provider, details::text AS details, created_at FROM activity
-             WHERE user_id = $1 AND created_at >= day.start AND created_at < day.next AND (created_at, id) < ($4, $5)
+             WHERE user_id = $1 AND created_at BETWEEN day.first_at AND day.last_at AND (created_at, id) < ($4, $5)
                  AND ($6 IS NULL OR model = $6) AND ($7 IS NULL OR provider = $7) AND ($8 IS NULL OR action = $8)
              ORDER BY created_at DESC, id DESC LIMIT $9 + $10
          ) AS row
          ORDER BY day.place, row.created_at DESC, row.id DESC LIMIT $9 OFFSET $10",
     )
     .bind::<BigInt, _>(filter.user.0)
-    .bind::<Array<Timestamptz>, _>(days.iter().map(|day| midnight(*day)).collect::<Vec<_>>())
-    .bind::<Array<Timestamptz>, _>(days.iter().map(|day| midnight_after(*day)).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(days.iter().map(|day| day.first_at).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(days.iter().map(|day| day.last_at).collect::<Vec<_>>())
     .bind::<Timestamptz, _>(start.at)
     .bind::<BigInt, _>(start.id)
     .bind::<Nullable<Text>, _>(filter.model.as_deref())
@@ -122,12 +133,4 @@ pub async fn page(
     .bind::<BigInt, _>(limit)
     .bind::<BigInt, _>(offset);
     Ok(rows.load(&mut connection).await?)
-}
-
-fn midnight(day: NaiveDate) -> DateTime<Utc> {
-    day.and_time(chrono::NaiveTime::MIN).and_utc()
-}
-
-fn midnight_after(day: NaiveDate) -> DateTime<Utc> {
-    day.succ_opt().map_or(DateTime::<Utc>::MAX_UTC, midnight)
 }

@@ -75,7 +75,7 @@ async fn a_sign_in_is_in_the_log_and_in_no_statistics() {
     let stats = ok(&app, &user, STATS).await;
     let nothing = json!({"total_requests": 0, "total_tokens": 0, "total_spend": 0.0, "total_cost": 0.0,
         "daily_stats": [], "by_date": [], "by_model": {}, "by_provider": {}});
-    // Mutant: sums that don't ask for `requests > 0` show a day.
+    // Mutant: sums that don't ask for the action show a day.
     assert_eq!(stats, nothing);
     assert_eq!(ok(&app, &user, &format!("{LOG}?model=auth")).await["total"], 1);
     assert_eq!(ok(&app, &user, &format!("{LOG}?model=session")).await["total"], 0);

@@ -93,9 +93,10 @@ async fn load(app: &TestApp, user: &TestUser, rows: i64) {
         SELECT $1, 'user_login', 'auth', 'Privy', '{}', $2::text::timestamptz - day * interval '1 day' FROM generate_series(0, 364) AS day";
     client.execute(logins, &[&user.id, &newest]).await.unwrap();
     let sums = "INSERT INTO activity_daily (user_id, day, api_key_id, action, model, provider, entries, requests, prompt_tokens,
-            completion_tokens, cost)
+            completion_tokens, cost, first_at, last_at)
         SELECT user_id, (created_at AT TIME ZONE 'UTC')::date, 1, action, model, provider, count(*),
-            count(*) FILTER (WHERE action = 'chat_completion'), coalesce(sum((details->>'tokens_used')::bigint), 0), 0, 1000 * count(*)
+            count(*) FILTER (WHERE action = 'chat_completion'), coalesce(sum((details->>'tokens_used')::bigint), 0), 0, 1000 * count(*), min(created_at),
+            max(created_at)
         FROM activity WHERE user_id = $1 AND NOT details ? 'is_new_user' GROUP BY 1, 2, 4, 5, 6";
     client.execute(sums, &[&user.id]).await.unwrap();
     // As autovacuum would, in its time.

@@ -93,7 +93,8 @@ async fn walk(app: &TestApp, user: &TestUser, status: u16, served: impl Fn(&Door
     let about =
         Visitor { user: user.clone(), key_id: 1, session_id: 1, generation: "gen-00000000000000000000000000000000".to_owned() };
     let mut texts = Vec::new();
-    for door in doors() {
+    // Switched off here: 501, whatever else is wrong.
+    for door in doors().into_iter().filter(|door| door.path != "/auth") {
         let request = build(app, &door, &filled(door.path), door.query, door.body.as_ref(), &about);
         let reply = Reply::of(let_in(&door, request, &about)).await;
         if served(&door) {

@@ -82,6 +82,11 @@ pub fn chat() -> Value {
     json!({"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 5})
 }
 
+/// A sign-in; the tests of this folder run without Privy.
+fn privy() -> Value {
+    json!({"user": {"id": "did:privy:1", "created_at": 1, "linked_accounts": []}, "token": "none"})
+}
+
 fn six() -> Value {
     json!({"requests_per_minute": 5, "requests_per_hour": 6, "requests_per_day": 7, "tokens_per_minute": 8, "tokens_per_hour": 9,
         "tokens_per_day": 10})
@@ -133,6 +138,12 @@ fn users() -> Vec<Door> {
     let new_user = json!({"username": "{username}-2", "email": "{username}-2@example.com"});
     vec![
         open("POST /auth/register").body(new_user.clone()).or(400, How::Body(with(new_user, "environment_tag", json!("moon")))),
+        open("POST /auth")
+            .body(privy())
+            .or(401, How::Elsewhere("sign_in/forgeries.rs"))
+            .or(403, How::Elsewhere("sign_in/accounts.rs"))
+            .or(409, How::Elsewhere("sign_in/accounts.rs"))
+            .or(501, How::Body(privy())),
         key("POST /user/api-keys", "write", "api_keys")
             .body(json!({"key_name": "one more", "scope_permissions": {"write": ["api_keys"]}}))
             .or(400, How::Body(json!({"key_name": "one more", "environment_tag": "moon"}))),
@@ -156,6 +167,10 @@ fn users() -> Vec<Door> {
         key("DELETE /user/account", "write", "account")
             .body(json!({"confirmation": "DELETE_ACCOUNT"}))
             .or(400, How::Body(json!({"confirmation": "DELETE"}))),
+        key("GET /user/notifications/preferences", "read", "notifications"),
+        key("PUT /user/notifications/preferences", "write", "notifications")
+            .body(json!({"usage_alerts": false}))
+            .or(400, How::Body(json!({}))),
         key("GET /user/balance", "read", "usage"),
         open("GET /plans"),
         open("GET /plans/{plan_id}").or(404, How::Path("/plans/999")).or(422, How::Path("/plans/gold")),
@@ -259,6 +274,7 @@ fn operator() -> Vec<Door> {
         admin("GET /admin/cache-status").in_memory(),
         admin("GET /admin/balance").or(422, How::Query("limit=0")),
         admin("GET /admin/monitor"),
+        admin("GET /admin/trial/analytics"),
         admin("GET /admin/rate-limits/system"),
         admin("GET /admin/rate-limits/alerts")
             .or(400, How::Query("limit=0"))
