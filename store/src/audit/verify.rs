@@ -117,7 +117,7 @@ impl<'a> Proof<'a> {
         let details_hash: Hash = stored.details_hash.as_slice().try_into().unwrap_or_default();
         let next = link(&AuditHead { sequence: stored.sequence.saturating_sub(1), ..self.head }, &row.fields, &details_hash);
         let id = row.fields.id;
-        // Mutant: comparing the hash with itself leaves changed, inserted and reordered rows unfound: `every_tampering…` is red.
+        // Mutant: comparing the hash with itself leaves changed rows unfound: `every_tampering_is_found` is red.
         if next.hash != *hash {
             self.problem(format!("row {id} does not match link {}", stored.sequence));
         }
@@ -161,7 +161,7 @@ impl<'a> Proof<'a> {
         for (user, rows) in std::mem::take(&mut self.erased) {
             self.report.erased += i64::try_from(rows.len()).unwrap_or(i64::MAX);
             let is_gone = user.is_some_and(|user| self.deleted.contains(&user) && !survivors.contains(&user));
-            // Mutant: taking every erasure for lawful leaves `every_tampering…` red.
+            // Mutant: taking every erasure for lawful turns `…a_false_erasure_does_not` red.
             if !is_gone {
                 self.problem(format!("the details of rows {rows:?} were erased, but their account was not deleted"));
             }
