@@ -73,7 +73,10 @@ impl ModelGateway for FakeGateway {
             self.answers.acquire().await.unwrap().forget();
             let listing = self.listing.lock().unwrap().clone();
             match listing {
-                Listing::Models(models) => Ok(Box::new(models.into_iter()) as ModelList),
+                Listing::Models(models) => {
+                    let list: ModelList = Box::new(models.into_iter());
+                    Ok(list)
+                }
                 Listing::Fails(error) => Err(error),
                 Listing::Hangs => pending().await,
                 Listing::Panics => panic!("a gateway's adapter panicked on request"),
