@@ -85,7 +85,7 @@ fn rendered(messages: &[MessageRow], bytes_max: usize) -> Option<String> {
 impl SessionTurn {
     /// Writes the turn's messages behind the call's back: a user's counts no tokens, the assistant's all that were charged.
     #[must_use]
-    pub fn save(self: Box<Self>, hold: HoldId, model: &str, tokens: i64) -> Saving {
+    pub fn save(self, hold: HoldId, model: &str, tokens: i64) -> Saving {
         let asked = self.asked.map(|text| Said { role: Role::User, content: storable(&text), tokens: 0 });
         let said = Said { role: Role::Assistant, content: storable(self.said.as_str()), tokens };
         self.turn.save(hold.0, shortened(model).to_owned(), asked.into_iter().chain([said]).collect())
