@@ -56,10 +56,11 @@ const OTHERWISE: [(&str, &str); 5] = [
 ];
 
 /// What no door of this test writes.
-const FILL: [&str; 2] = [
+const FILL: [&str; 3] = [
     "INSERT INTO failed_attempts VALUES (gen_random_uuid(), 1, $1, 'canary', 'canary', 'refused', NULL, 1, now())",
     "INSERT INTO rate_limit_alerts (user_id, api_key_id, alert_type, window_start, created_at)
      SELECT $1, min(id), 'canary', now(), now() FROM api_keys WHERE user_id = $1",
+    "INSERT INTO notification_preferences VALUES ($1, true, true, true, true, true, now(), now())",
 ];
 
 /// The tables that have a user's rows, each with the condition that finds them.
