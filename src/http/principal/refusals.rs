@@ -29,7 +29,6 @@ impl From<IdentityError> for ApiError {
             IdentityError::UnknownPlan(plan) => Self::bad_request(format!("Plan {plan} not found")),
             IdentityError::UsernameTaken => Self::bad_request("Username already taken"),
             IdentityError::EmailTaken => Self::bad_request("User with this email already exists"),
-            IdentityError::PrivyUserTaken => Self::conflict("This user signs in elsewhere right now, please retry"),
             IdentityError::InactiveUser => Self::forbidden("User account is inactive"),
             IdentityError::KeyNameTaken => {
                 Self::bad_request("Key name already exists for this user. Please choose a different name.")
@@ -51,7 +50,10 @@ impl From<IdentityError> for ApiError {
             IdentityError::RequestCap => Refusal::RequestCap.into(),
             IdentityError::AboveGrant { key, ceiling } => Self::bad_request(above(key, &ceiling)),
             IdentityError::Ledger(error) => of_ledger(error),
-            error @ (IdentityError::Overloaded | IdentityError::Unavailable) => Self::unavailable(RETRY_SOON).with_cause(&error),
+            // The Privy user was made and deleted again elsewhere, while this was looking.
+            error @ (IdentityError::Overloaded | IdentityError::Unavailable | IdentityError::PrivyUserTaken) => {
+                Self::unavailable(RETRY_SOON).with_cause(&error)
+            }
             error @ IdentityError::Defect(_) => Self::internal(&error),
         }
     }

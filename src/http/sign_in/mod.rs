@@ -59,7 +59,6 @@ pub struct PrivyAuthResponse {
     (status = 200, description = "Signed in", body = PrivyAuthResponse),
     (status = 401, description = "No token, or one that is not believed"),
     (status = 403, description = "The account is inactive"),
-    (status = 409, description = "The same user signs in for the first time elsewhere"),
     (status = 422, description = "A wrong shape"),
     (status = 429, description = "Too many registrations from this address"),
     (status = 501, description = "This server does not offer it"),

@@ -142,7 +142,6 @@ fn users() -> Vec<Door> {
             .body(privy())
             .or(401, How::Elsewhere("sign_in/forgeries.rs"))
             .or(403, How::Elsewhere("sign_in/accounts.rs"))
-            .or(409, How::Elsewhere("sign_in/accounts.rs"))
             .or(501, How::Body(privy())),
         key("POST /user/api-keys", "write", "api_keys")
             .body(json!({"key_name": "one more", "scope_permissions": {"write": ["api_keys"]}}))
