@@ -59,6 +59,8 @@ mod long_lists;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod newcomer;
+#[cfg(test)]
 mod notifications;
 #[cfg(test)]
 mod openapi;

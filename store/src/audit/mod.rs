@@ -1,7 +1,7 @@
 //! What was done to keys, accounts, plans and credits, and by whom: the append-only tables `api_key_audit_logs` and `audit_links`.
 //!
 //! The links make a chain of hashes of the rows. A trigger adds a row's link when its transaction commits, under a lock, so any
-//! number of replicas write one chain; [`verify`] computes it again. `details` enter it as a salted hash: an account's deletion
+//! number of replicas write one chain; [`verify()`] computes it again. `details` enter it as a salted hash: an account's deletion
 //! erases them, and the chain still verifies.
 
 mod chain;
