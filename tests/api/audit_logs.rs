@@ -47,7 +47,7 @@ async fn a_row_tells_what_was_done_by_whom_and_when_newest_first() {
     assert!(primary.is_i64());
     let details = |name: &str, is_primary: bool| {
         json!({"key_name": name, "environment_tag": "live", "scope_permissions": everything, "expiration_days": null,
-            "max_requests": null, "is_primary": is_primary, "ip_allowlist": [], "domain_referrers": [], "allowed_models": [],
+            "max_requests": null, "is_primary": is_primary, "is_session": false, "ip_allowlist": [], "domain_referrers": [], "allowed_models": [],
             "budget_usd": null, "budget_period": null})
     };
     let row = |key: Value, action: &str, details: Value| {
