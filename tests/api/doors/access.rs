@@ -217,7 +217,9 @@ async fn doors_for_everybody_ask_for_nothing() {
         for key in [None, Some("wrong"), Some("gw_live_nobody")] {
             let request = request(&app, &door, &Visitor { user: app.register_user().await, ..nobody() });
             let reply = Reply::of(key.into_iter().fold(request, |request, key| request.bearer_auth(key))).await;
-            assert!(matches!(reply.status, 200 | 308), "{door:?}: {reply:?}");
+            // A sign-in that this server does not offer is 501 to everybody.
+            let is_off = door.path == "/auth" && reply.status == 501;
+            assert!(matches!(reply.status, 200 | 308) || is_off, "{door:?}: {reply:?}");
         }
     }
 }
