@@ -211,9 +211,7 @@ async fn the_operators_doors_are_for_administrators() {
 #[actix_web::test]
 async fn doors_for_everybody_ask_for_nothing() {
     let app = support::app_with(&SETTINGS).await;
-    // `POST /auth` is switched off here.
-    let is_public = |door: &Door| door.needs == Needs::Nobody && !door.path.contains('{') && door.path != "/auth";
-    for door in doors().into_iter().filter(is_public) {
+    for door in doors().into_iter().filter(|door| door.needs == Needs::Nobody && !door.path.contains('{')) {
         for key in [None, Some("wrong"), Some("gw_live_nobody")] {
             let request = request(&app, &door, &Visitor { user: app.register_user().await, ..nobody() });
             let reply = Reply::of(key.into_iter().fold(request, |request, key| request.bearer_auth(key))).await;
