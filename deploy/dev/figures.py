@@ -14,6 +14,8 @@ from statistics import median
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench/results"
 README = ROOT / "README.md"
+# Of one part of a chaos run.
+FIGURES_MAX = 5
 
 
 def read(name):
@@ -63,13 +65,19 @@ def streams():
     ]
 
 
+def shown(figures):
+    """Each once; of many rounds the first two."""
+    once = list(dict.fromkeys(figures))
+    return once if len(once) <= FIGURES_MAX else [*once[:2], f"and {len(once) - 2} more rounds"]
+
+
 def chaos():
     """The promises in their long sizes."""
     if not (RESULTS / "chaos.json").exists():
         return ["Not run yet."]
     lines = ["| promise | long run | figure | outcome |", "|---|---|---|---|"]
     for part in read("chaos.json"):
-        figures = "<br>".join(figure.replace("|", "\\|") for figure in part["figures"])
+        figures = "<br>".join(figure.replace("|", "\\|") for figure in shown(part["figures"]))
         run = f"{part['outcome']} ({part['seconds']} s; {origin(part)}, profile {part['profile']})"
         lines.append(f"| {part['promise']} | {part['about']} | {figures} | {run} |")
     return lines
