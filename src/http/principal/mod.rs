@@ -1,7 +1,7 @@
 //! Who is calling: one principal, whatever the door.
 //!
 //! A handler that takes a [`May`] is reached only by callers whose key passed every check of the contract and may do what the
-//! door needs; a [`Principal`] leaves the last of it to the handler.
+//! door needs.
 
 mod admin;
 pub mod allow_lists;
@@ -17,42 +17,14 @@ pub use scopes::{May, Read, Write};
 
 use crate::http::error::ApiError;
 use crate::startup::Services;
-use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
-use futures_util::future::LocalBoxFuture;
+use actix_web::{HttpMessage, HttpRequest, web};
 use std::sync::Arc;
 use tollgate_actors::identity::Caller;
 use tollgate_actors::identity::checks::{self, Origin};
 
-/// A caller with a key that may be used, from there, now.
-pub struct Principal(pub Arc<Caller>);
-
-impl Principal {
-    /// May the key do this verb to this resource?
-    ///
-    /// # Errors
-    /// 403.
-    pub fn require(&self, verb: &str, resource: &str) -> Result<(), ApiError> {
-        scopes::require(&self.0, verb, resource)
-    }
-}
-
 /// 403 in the contract's words.
 pub fn insufficient(verb: &str, resource: &str) -> ApiError {
     ApiError::forbidden(format!("Insufficient permissions to {verb} {}", resource.replace('_', " ")))
-}
-
-impl FromRequest for Principal {
-    type Error = ApiError;
-    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move {
-            let key = bearer::presented(request.headers()).ok_or_else(missing)?;
-            authenticate(&request, key).await.map(Self)
-        })
-    }
 }
 
 fn missing() -> ApiError {
