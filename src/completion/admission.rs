@@ -110,6 +110,7 @@ pub(super) async fn admit(
         amount: quote.amount,
         least: quote.least,
         lifetime: services.settings.money.hold_lifetime,
+        patient: true,
     });
     let ticket = ticket.map_err(of_ledger)?;
     let job = Box::new(Job {

@@ -1,7 +1,7 @@
 //! One call, from its hold to its settle.
 
 use super::admission::{CallQuery, of_ledger};
-use super::attempt::{Answered, Attempts};
+use super::attempt::{Attempts, Reach};
 use super::bill::Bill;
 use super::claim::Claim;
 use super::estimate::Quote;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tollgate_actors::activity::ActivityPlace;
 use tollgate_actors::identity::{Caller, RequestSlot};
-use tollgate_actors::ledger::{CallPermit, CallRecord, ConfirmedTicket, LedgerError, Ticket};
+use tollgate_actors::ledger::{CallRecord, ConfirmedTicket, EarlySettle, LedgerError, Ticket};
 use tollgate_actors::limiter::Permit;
 use tollgate_actors::ports::{GatewayError, UpstreamCall};
 use tollgate_domain::{Budget, GatewayId, GenerationId, HoldId, Nanos};
@@ -55,56 +55,94 @@ pub(super) struct Job {
     pub session: Option<Box<SessionTurn>>,
 }
 
-/// A provider that has begun to answer, under a hold that is durable.
-pub(super) struct Opened<'a> {
+/// A provider's answer, or its beginning, under a hold that is durable.
+pub(super) struct Opened<T> {
     pub ticket: ConfirmedTicket,
-    pub answered: Answered<'a>,
+    pub answered: T,
     /// Completion tokens for each choice, below what was asked for.
     pub limit: Option<i64>,
 }
 
-/// Who answered, or the last one's refusal.
-type Outcome<'a> = Result<Answered<'a>, ApiError>;
+/// What was there first.
+pub(super) enum Begun<T> {
+    Held(Opened<T>),
+    Answered(Ticket, T),
+}
 
 impl Job {
-    /// Waits for the hold and calls the provider; both at once where the balance is far above the hold (decision 15).
+    /// Waits for the hold and makes the call; both at once where the balance is far above the hold (decision 15).
     ///
     /// # Errors
     /// The hold was refused, or no provider answered. Nothing is charged.
-    pub async fn open<'a>(&self, ticket: Ticket, attempts: &mut Attempts<'a>) -> Result<Opened<'a>, ApiError> {
-        self.services.actors.upstreams.called(self.started);
-        let (ticket, early) = match ticket.early_permit() {
-            Some(permit) => self.confirm_while_calling(ticket, permit, attempts).await?,
-            None => (ticket.confirm().await.map_err(|error| self.refused(error))?, None),
-        };
-        let limit = self.quote.limit(&self.request, &self.offers, ticket.granted());
-        let answered = match early.filter(|_| limit.is_none()) {
-            Some(outcome) => outcome?,
-            None => attempts.next(&ticket.permit(), limit).await?,
-        };
-        Ok(Opened { ticket, answered, limit })
-    }
-
-    /// A refused hold aborts the call.
-    async fn confirm_while_calling<'a>(
+    pub async fn open<'a, R: Reach>(
         &self,
         ticket: Ticket,
-        permit: CallPermit,
         attempts: &mut Attempts<'a>,
-    ) -> Result<(ConfirmedTicket, Option<Outcome<'a>>), ApiError> {
-        let confirming = pin!(ticket.confirm());
-        let calling = pin!(attempts.next(&permit, None));
-        match select(confirming, calling).await {
-            Either::Left((confirmed, calling)) => {
-                let ticket = confirmed.map_err(|error| self.refused(error))?;
-                // Less was granted than the call may use: it is made again, with a limit.
-                let fits = ticket.granted() >= self.quote.amount;
-                let outcome = if fits { Some(calling.await) } else { None };
-                Ok((ticket, outcome))
+    ) -> Result<Opened<R::Answer<'a>>, ApiError> {
+        match self.begin::<R>(ticket, attempts).await? {
+            Begun::Held(opened) => Ok(opened),
+            Begun::Answered(ticket, answered) => {
+                let ticket = self.confirm(ticket).await?;
+                self.answer_within::<R>(ticket, Some(Ok(answered)), attempts).await
             }
-            // The answer can't go on without the confirmed ticket: its type sees to that.
-            Either::Right((outcome, confirming)) => Ok((confirming.await.map_err(|error| self.refused(error))?, Some(outcome))),
         }
+    }
+
+    /// As [`open`](Self::open), but an answer that is there before the hold is durable does not wait for it.
+    ///
+    /// # Errors
+    /// As of `open`.
+    pub async fn begin<'a, R: Reach>(
+        &self,
+        mut ticket: Ticket,
+        attempts: &mut Attempts<'a>,
+    ) -> Result<Begun<R::Answer<'a>>, ApiError> {
+        self.services.actors.upstreams.called(self.started);
+        let Some(permit) = ticket.early_permit() else {
+            let ticket = self.confirm(ticket).await?;
+            return self.answer_within::<R>(ticket, None, attempts).await.map(Begun::Held);
+        };
+        let (ticket, outcome) = {
+            let mut calling = pin!(R::ask(attempts, &permit, None));
+            let first = match select(pin!(ticket.decided()), calling.as_mut()).await {
+                Either::Left(_) => None,
+                Either::Right((outcome, _)) => Some(outcome),
+            };
+            match first {
+                Some(Ok(answered)) => return Ok(Begun::Answered(ticket, answered)),
+                Some(failed) => (self.confirm(ticket).await?, Some(failed)),
+                None => {
+                    let ticket = self.confirm(ticket).await?;
+                    // With less than the call may use it is made again, with a limit.
+                    let fits = ticket.granted() >= self.quote.amount;
+                    let outcome = if fits { Some(calling.await) } else { None };
+                    (ticket, outcome)
+                }
+            }
+        };
+        self.answer_within::<R>(ticket, outcome, attempts).await.map(Begun::Held)
+    }
+
+    async fn confirm(&self, ticket: Ticket) -> Result<ConfirmedTicket, ApiError> {
+        ticket.confirm().await.map_err(|error| self.refused(error))
+    }
+
+    /// The outcome of the call, unless it may have used more than was granted: then another one, with a limit.
+    ///
+    /// # Errors
+    /// No provider answered.
+    pub async fn answer_within<'a, R: Reach>(
+        &self,
+        ticket: ConfirmedTicket,
+        outcome: Option<Result<R::Answer<'a>, ApiError>>,
+        attempts: &mut Attempts<'a>,
+    ) -> Result<Opened<R::Answer<'a>>, ApiError> {
+        let limit = self.quote.limit(&self.request, &self.offers, ticket.granted());
+        let answered = match outcome.filter(|_| limit.is_none()) {
+            Some(outcome) => outcome?,
+            None => R::ask(attempts, &ticket.permit(), limit).await?,
+        };
+        Ok(Opened { ticket, answered, limit })
     }
 
     /// Why there is no hold. What is needed is the least that would have done.
@@ -158,35 +196,61 @@ impl Job {
     ///
     /// # Errors
     /// The ledger did not say how the settle ended: the answer must not be given away.
-    pub async fn close(&mut self, ticket: ConfirmedTicket, offer: Offer, received: &Received) -> Result<Bill, ApiError> {
-        let basis = Basis {
-            offer,
-            at: self.at,
-            quote: self.quote,
-            granted: ticket.granted(),
-            prompt: self.request.prompt,
-            choices: self.request.choices,
-        };
+    pub async fn close(&mut self, ticket: ConfirmedTicket, offer: &Offer, received: &Received) -> Result<Bill, ApiError> {
         let latency = self.started.elapsed();
-        let charge = settle::charge(received, &basis);
-        note::count(basis.offer.gateway, received, charge.as_ref());
+        let charge = self.charge(offer, received, ticket.granted());
+        note::count(offer.gateway, received, charge.as_ref());
         let Some(charge) = charge else {
             ticket.release();
             let balance = self.services.actors.ledger.known_balance(self.caller.accounts.credits);
             return Ok(Bill { charge: None, balance_after: balance, latency });
         };
-        let receipt = ticket.settle(self.record(&basis.offer, received, &charge));
-        let saving =
-            self.session.take().map(|session| session.save(self.hold, basis.offer.name(&self.request), charge.usage.total()));
-        self.keep_count(&charge);
+        let receipt = ticket.settle(self.record(offer, received, &charge));
+        let saving = self.session.take().map(|session| session.save(self.hold, offer.name(&self.request), charge.usage.total()));
         let settled = receipt.await.map_err(of_ledger)?;
         if let Some(saving) = saving {
             saving.wait(SESSION_SAVE_WAIT).await;
         }
+        Ok(self.bill(offer, received, charge, settled.balance_after, latency))
+    }
+
+    /// Settles a call whose hold is not durable yet. The ticket comes back when there is nothing to settle, or the hold is for less
+    /// than the call may have used.
+    ///
+    /// # Errors
+    /// The hold was refused; as of [`close`](Self::close).
+    pub async fn close_early(
+        &mut self,
+        ticket: Ticket,
+        offer: &Offer,
+        received: &Received,
+    ) -> Result<Result<Bill, ConfirmedTicket>, ApiError> {
+        let latency = self.started.elapsed();
+        let Some(charge) = self.charge(offer, received, self.quote.amount) else {
+            return self.confirm(ticket).await.map(Err);
+        };
+        let settled = ticket.settle(self.record(offer, received, &charge)).await.map_err(|error| self.refused(error))?;
+        Ok(match settled {
+            EarlySettle::Lowered(ticket) => Err(ticket),
+            EarlySettle::Settled(settled) => {
+                note::count(offer.gateway, received, Some(&charge));
+                Ok(self.bill(offer, received, charge, settled.balance_after, latency))
+            }
+        })
+    }
+
+    fn charge(&self, offer: &Offer, received: &Received, granted: Nanos) -> Option<Charge> {
+        let (prompt, choices) = (self.request.prompt, self.request.choices);
+        settle::charge(received, &Basis { offer: offer.clone(), at: self.at, quote: self.quote, granted, prompt, choices })
+    }
+
+    /// What is charged is counted and recorded.
+    fn bill(&mut self, offer: &Offer, received: &Received, charge: Charge, balance_after: Nanos, latency: Duration) -> Bill {
+        self.keep_count(&charge);
         if let Some(place) = self.place.take() {
-            place.record(note::activity(self, &basis.offer, received, &charge, latency));
+            place.record(note::activity(self, offer, received, &charge, latency));
         }
-        Ok(Bill { charge: Some(charge), balance_after: Some(settled.balance_after), latency })
+        Bill { charge: Some(charge), balance_after: Some(balance_after), latency }
     }
 
     fn record(&self, offer: &Offer, received: &Received, charge: &Charge) -> CallRecord {

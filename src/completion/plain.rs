@@ -1,43 +1,38 @@
 //! An answer in one piece. Once begun it is finished and charged, whether or not the client still waits (decision 8).
 
 use super::PlainAnswer;
-use super::attempt::Attempts;
+use super::attempt::{Attempts, Reach};
+use super::bill::Bill;
 use super::facts::Facts;
-use super::job::{Job, Opened};
+use super::job::{Begun, Job, Opened};
 use super::refusal;
 use super::relay::with_member;
+use super::route::Offer;
 use super::settle::Received;
 use crate::http::error::ApiError;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use tollgate_actors::ledger::Ticket;
+use tollgate_actors::ledger::{CallPermit, Ticket};
 use tollgate_actors::ports::{GatewayError, UpstreamAnswer};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// An answer that was read to its end.
+struct Whole {
+    offer: Offer,
+    body: Bytes,
+    received: Received,
+}
 
 /// Makes the call. Until it has an answer to give, every way out releases the hold.
 ///
 /// # Errors
 /// What the client is told instead.
 pub(super) async fn run(mut job: Box<Job>, ticket: Ticket) -> Result<PlainAnswer, ApiError> {
-    let mut attempts = Attempts::new(&job);
-    let Opened { ticket, mut answered, limit } = job.open(ticket, &mut attempts).await?;
-    let (offer, body, received) = loop {
-        match whole(&mut answered.answer).await {
-            Ok((body, received)) => {
-                answered.is_good();
-                break (answered.offer().clone(), body, received);
-            }
-            Err(error) => answered = attempts.after(answered, &error, &ticket.permit(), limit).await?,
-        }
-    };
-    if let Some(session) = &mut job.session {
-        session.said.note(&body);
-    }
-    let bill = job.close(ticket, offer, &received).await?;
+    let (whole, limit, bill) = answer(&mut job, ticket).await?;
     let answer = PlainAnswer {
-        body: with_member(&body, "gateway_usage", &bill.gateway_usage(&job)),
+        body: with_member(&whole.body, "gateway_usage", &bill.gateway_usage(&job)),
         generation: job.generation.clone(),
         status: 200,
         content_type: "application/json".to_owned(),
@@ -47,6 +42,48 @@ pub(super) async fn run(mut job: Box<Job>, ticket: Ticket) -> Result<PlainAnswer
         claim.answered(Some(&answer)).await;
     }
     Ok(answer)
+}
+
+/// The answer, settled. One that is there before its hold is durable is settled together with it; but not in a chat session, where
+/// its words would be kept before it is known that they are paid for.
+async fn answer(job: &mut Job, ticket: Ticket) -> Result<(Whole, Option<i64>, Bill), ApiError> {
+    let begun = match job.session {
+        Some(_) => Begun::Held(job.open::<ToEnd>(ticket, &mut Attempts::new(job)).await?),
+        None => job.begin::<ToEnd>(ticket, &mut Attempts::new(job)).await?,
+    };
+    let opened = match begun {
+        Begun::Held(opened) => opened,
+        Begun::Answered(ticket, whole) => match job.close_early(ticket, &whole.offer, &whole.received).await? {
+            Ok(bill) => return Ok((whole, None, bill)),
+            Err(ticket) => job.answer_within::<ToEnd>(ticket, Some(Ok(whole)), &mut Attempts::new(job)).await?,
+        },
+    };
+    let Opened { ticket, answered: whole, limit } = opened;
+    if let Some(session) = &mut job.session {
+        session.said.note(&whole.body);
+    }
+    let bill = job.close(ticket, &whole.offer, &whole.received).await?;
+    Ok((whole, limit, bill))
+}
+
+/// To the answer's end.
+struct ToEnd;
+
+impl Reach for ToEnd {
+    type Answer<'a> = Whole;
+
+    async fn ask(attempts: &mut Attempts<'_>, permit: &CallPermit, limit: Option<i64>) -> Result<Whole, ApiError> {
+        let mut answered = attempts.next(permit, limit).await?;
+        loop {
+            match whole(&mut answered.answer).await {
+                Ok((body, received)) => {
+                    answered.is_good();
+                    return Ok(Whole { offer: answered.offer().clone(), body, received });
+                }
+                Err(error) => answered = attempts.after(answered, &error, permit, limit).await?,
+            }
+        }
+    }
 }
 
 /// Reads the answer to its end.

@@ -1,7 +1,7 @@
 //! An answer as it comes.
 
 use super::StreamHead;
-use super::attempt::{Answered, Attempts};
+use super::attempt::{Answered, Attempts, ToHead};
 use super::job::{Job, Opened};
 use super::outlet::{self, Gone, HeadSender, Outlet};
 use super::plain::collect;
@@ -27,7 +27,7 @@ const AFTER_DONE: Duration = Duration::from_millis(200);
 pub(super) async fn run(job: Box<Job>, ticket: Ticket, mut head: HeadSender<StreamHead>) {
     let mut attempts = Attempts::new(&job);
     let opened = tokio::select! {
-        opened = job.open(ticket, &mut attempts) => opened,
+        opened = job.open::<ToHead>(ticket, &mut attempts) => opened,
         // The client has left: the call is dropped, and with it the hold.
         () = head.closed() => return,
     };
@@ -94,7 +94,7 @@ async fn close(
     if let (Some(session), Some(text)) = (&mut job.session, relay.take_text()) {
         session.said = text;
     }
-    let bill = job.close(ticket, offer, relay.received()).await;
+    let bill = job.close(ticket, &offer, relay.received()).await;
     if let (Ok(bill), Some(claim)) = (&bill, job.claim.take())
         && bill.charge.is_some()
     {

@@ -6,6 +6,7 @@ use super::cors::{self, Cors};
 use super::error::{ApiError, Envelope};
 use super::host;
 use super::limit_headers;
+use super::pace::Pace;
 use super::request_id::{RequestId, RequestIds, X_REQUEST_ID};
 use crate::config::CorsOrigins;
 use crate::startup::{Readiness, Services};
@@ -19,6 +20,7 @@ use actix_web::{Error, HttpMessage, web};
 use metrics::{Counter, Histogram};
 use std::rc::Rc;
 use std::time::Instant;
+use tokio::time::sleep;
 
 /// The frame's own state, one per HTTP worker.
 pub struct Frame {
@@ -28,6 +30,7 @@ pub struct Frame {
     cors: Cors,
     meters: Meters,
     readiness: Readiness,
+    refusals: Pace,
 }
 
 impl Frame {
@@ -35,7 +38,8 @@ impl Frame {
     /// Without `services`, while the server starts, nothing is limited.
     pub fn new(worker: u64, origins: &CorsOrigins, readiness: Readiness, services: Option<web::Data<Services>>) -> Rc<Self> {
         let (ids, cors, meters) = (RequestIds::new(worker), Cors::new(origins), Meters::new());
-        Rc::new(Self { services, ids, cors, meters, readiness })
+        let refusals = Pace::new(Instant::now());
+        Rc::new(Self { services, ids, cors, meters, readiness, refusals })
     }
 }
 
@@ -73,7 +77,13 @@ pub async fn frame<B: MessageBody>(
     frame.meters.record(status, started);
     let (method, path) = (response.request().method(), response.request().path());
     tracing::debug!(request_id = id.as_str(), %method, path, status = status.as_u16(), "answered");
-    if !frame.readiness.is_ready() {
+    if frame.readiness.is_ready() {
+        let wait = frame.refusals.wait(status, Instant::now());
+        // An answer that closes its connection waits for nothing: see `limit_headers`.
+        if !wait.is_zero() && !limit_headers::closes(response.headers()) {
+            sleep(wait).await;
+        }
+    } else {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     let headers = response.headers_mut();

@@ -72,7 +72,7 @@ pub async fn mark<B>(services: &Services, response: &mut ServiceResponse<B>, add
 }
 
 /// The connection ends with this answer.
-fn closes(headers: &HeaderMap) -> bool {
+pub fn closes(headers: &HeaderMap) -> bool {
     headers.get(CONNECTION).is_some_and(|value| value == "close")
 }
 

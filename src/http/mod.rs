@@ -30,6 +30,7 @@ pub mod models;
 pub mod monitor;
 pub mod notifications;
 pub mod openapi;
+mod pace;
 pub mod paging;
 pub mod plans;
 pub mod principal;

@@ -167,6 +167,7 @@ pub fn hold_of(accounts: UserAccounts, nanos: i64) -> HoldRequest {
         amount: Nanos(nanos),
         least: Nanos(nanos),
         lifetime: Duration::from_secs(120),
+        patient: false,
     }
 }
 

@@ -5,6 +5,8 @@ mod budgets;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod early;
+#[cfg(test)]
 mod exactly_once;
 #[cfg(test)]
 mod expiry;

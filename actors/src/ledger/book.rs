@@ -3,7 +3,7 @@
 //! A [`Book`] knows nothing of a database. The writer fills it with beliefs or with the truth, asks it to decide command by
 //! command in the order of arrival, and writes the batch that results.
 
-use super::command::{Closing, Command, Outcome, Terms};
+use super::command::{Closing, Command, Outcome, Terms, Upon};
 use super::messages::{Asset, Balance, CallRecord, Credit, LedgerError, Settled, Source, UserAccounts};
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
@@ -51,7 +51,7 @@ pub fn accounts_of(command: &Command, house: &HouseIds) -> Vec<i64> {
         Command::Close { terms, closing } => {
             let UserAccounts { credits, debt, asset, .. } = terms.accounts;
             match closing {
-                Closing::Settle(_) => [Some(credits.0), terms.budget_id(), Some(debt.0), house.revenue(asset)],
+                Closing::Settle { .. } => [Some(credits.0), terms.budget_id(), Some(debt.0), house.revenue(asset)],
                 Closing::Release | Closing::Expire => [Some(credits.0), terms.budget_id(), None, None],
             }
         }
@@ -59,6 +59,7 @@ pub fn accounts_of(command: &Command, house: &HouseIds) -> Vec<i64> {
             let UserAccounts { credits, debt, asset, .. } = credit.accounts;
             [Some(credits.0), None, Some(debt.0), house.source(credit.source, asset)]
         }
+        Command::Hurry(_) => [None, None, None, None],
         #[cfg(any(test, feature = "fault-injection"))]
         Command::Panic => [None, None, None, None],
     };
@@ -84,9 +85,22 @@ pub struct Book<'h> {
     house: &'h HouseIds,
     at: DateTime<Utc>,
     accounts: HashMap<i64, Account>,
-    holds: HashMap<Uuid, HoldRow>,
+    holds: HashMap<Uuid, Known>,
     operations: HashMap<Uuid, OperationRow>,
     batch: Batch,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    row: HoldRow,
+    /// Its place among the batch's new holds, when it is one.
+    new: Option<usize>,
+}
+
+impl From<HoldRow> for Known {
+    fn from(row: HoldRow) -> Self {
+        Self { row, new: None }
+    }
 }
 
 /// Either the answer or the reason against it: both are an outcome.
@@ -105,7 +119,7 @@ impl<'h> Book<'h> {
             house,
             at,
             accounts: accounts.into_iter().map(account).collect(),
-            holds: holds.into_iter().map(|row| (row.id, row)).collect(),
+            holds: holds.into_iter().map(|row| (row.id, row.into())).collect(),
             operations: operations.into_iter().map(|row| (row.id, row)).collect(),
             batch: Batch::default(),
         }
@@ -113,25 +127,17 @@ impl<'h> Book<'h> {
 
     /// Believes that the hold is open, as its ticket says.
     pub fn believe_open(&mut self, terms: &Terms) {
-        self.holds.entry(terms.hold.0).or_insert(HoldRow {
-            id: terms.hold.0,
-            account_id: terms.accounts.credits.0,
-            budget_account_id: terms.budget_id(),
-            asked: terms.asked,
-            amount: terms.amount,
-            state: HoldState::Open.code(),
-            charged: None,
-            debt: None,
-        });
+        self.holds.entry(terms.hold.0).or_insert_with(|| row_of(terms, terms.amount, HoldState::Open).into());
     }
 
     pub fn decide(&mut self, command: &Command) -> Outcome {
         let decision = match command {
             Command::Hold { terms, least } => self.hold(terms, *least),
-            Command::Close { terms, closing: Closing::Settle(record) } => self.settle(terms, record),
+            Command::Close { terms, closing: Closing::Settle { record, upon } } => self.settle(terms, record, *upon),
             Command::Close { terms, closing: Closing::Release } => self.give_back(terms, HoldState::Released),
             Command::Close { terms, closing: Closing::Expire } => self.give_back(terms, HoldState::Expired),
             Command::Credit(credit) => self.credit(credit),
+            Command::Hurry(_) => Ok(Outcome::Closed),
             #[cfg(any(test, feature = "fault-injection"))]
             Command::Panic => std::panic::resume_unwind(Box::new("the ledger's writer crashed on request")),
         };
@@ -156,8 +162,8 @@ impl<'h> Book<'h> {
 
     fn hold(&mut self, terms: &Terms, least: i64) -> Decision {
         let account_id = terms.accounts.credits.0;
-        if let Some(known) = self.holds.get(&terms.hold.0).copied() {
-            return self.hold_again(terms, least, &known);
+        if let Some(Known { row, .. }) = self.holds.get(&terms.hold.0).copied() {
+            return self.hold_again(terms, least, &row);
         }
         let room = self.room(account_id, terms.budget_id())?;
         let granted = terms.amount.min(room.granted());
@@ -166,13 +172,17 @@ impl<'h> Book<'h> {
         for id in std::iter::once(account_id).chain(terms.budget_id()) {
             self.account(id)?.held += amount;
         }
-        let state = if refused { HoldState::Refused } else { HoldState::Open };
-        let (id, asked, budget_account_id) = (terms.hold.0, terms.amount, terms.budget_id());
+        self.add_hold(terms, amount, if refused { HoldState::Refused } else { HoldState::Open });
+        if refused { Err(room.refusal(terms.amount)) } else { Ok(Outcome::Held { granted: amount }) }
+    }
+
+    fn add_hold(&mut self, terms: &Terms, amount: i64, state: HoldState) -> HoldRow {
+        let row = row_of(terms, amount, state);
+        let HoldRow { id, account_id, budget_account_id, asked, charged, debt, .. } = row;
         let expires_at = self.at + terms.lifetime;
-        self.batch.opened.push(NewHold { id, account_id, budget_account_id, asked, amount, state, expires_at });
-        let row = HoldRow { id, account_id, budget_account_id, asked, amount, state: state.code(), charged: None, debt: None };
-        self.holds.insert(id, row);
-        if refused { Err(room.refusal(asked)) } else { Ok(Outcome::Held { granted: amount }) }
+        self.holds.insert(id, Known { row, new: Some(self.batch.opened.len()) });
+        self.batch.opened.push(NewHold { id, account_id, budget_account_id, asked, amount, state, charged, debt, expires_at });
+        row
     }
 
     /// What a hold can be made of.
@@ -205,8 +215,8 @@ impl<'h> Book<'h> {
 
     /// Charges the call: the hold first, then what is free, and the rest is owed. A hold that was given back before
     /// (expired, or its server was thought dead) is charged all the same: the answer was served.
-    fn settle(&mut self, terms: &Terms, record: &CallRecord) -> Decision {
-        let hold = self.known_hold(terms)?;
+    fn settle(&mut self, terms: &Terms, record: &CallRecord, upon: Upon) -> Decision {
+        let hold = self.hold_to_settle(terms, upon)?;
         let cost = record.cost.0.max(0);
         if let Some(charged) = hold.charged {
             return if charged == cost { self.settled(terms, &hold) } else { Err(LedgerError::Conflict("cost")) };
@@ -273,11 +283,30 @@ impl<'h> Book<'h> {
         Ok(Outcome::Closed)
     }
 
-    fn known_hold(&self, terms: &Terms) -> Decision<HoldRow> {
-        let hold = self.holds.get(&terms.hold.0).copied().ok_or(LedgerError::Unknown("hold"))?;
-        if hold.state == HoldState::Refused.code() {
-            return Err(LedgerError::Unknown("hold"));
+    fn hold_to_settle(&mut self, terms: &Terms, upon: Upon) -> Decision<HoldRow> {
+        match upon {
+            Upon::Hold => self.granted_hold(terms),
+            Upon::RefusedHold => Err(LedgerError::Unknown("hold")),
+            // What was granted less pays for another answer than this one.
+            Upon::PendingHold => match self.granted_hold(terms)? {
+                lowered if lowered.amount < terms.amount => Err(LedgerError::Conflict("amount")),
+                hold => Ok(hold),
+            },
+            Upon::Answer if self.holds.contains_key(&terms.hold.0) => self.known_hold(terms),
+            // It was never written: nothing was reserved.
+            Upon::Answer => Ok(self.add_hold(terms, 0, HoldState::Released)),
         }
+    }
+
+    fn granted_hold(&self, terms: &Terms) -> Decision<HoldRow> {
+        match self.known_hold(terms)? {
+            refused if refused.state == HoldState::Refused.code() => Err(LedgerError::Unknown("hold")),
+            hold => Ok(hold),
+        }
+    }
+
+    fn known_hold(&self, terms: &Terms) -> Decision<HoldRow> {
+        let hold = self.holds.get(&terms.hold.0).ok_or(LedgerError::Unknown("hold"))?.row;
         if hold.account_id != terms.accounts.credits.0 {
             return Err(LedgerError::Conflict("account"));
         }
@@ -288,17 +317,24 @@ impl<'h> Book<'h> {
     }
 
     fn close_hold(&mut self, hold: &HoldRow, to: HoldState, charged: Option<i64>, debt: Option<i64>) -> HoldRow {
-        let from = HoldState::from_code(hold.state);
-        let (id, amount) = (hold.id, hold.amount);
-        // Closed twice in one batch (it expired, then its settle came): a row is written once.
+        let row = HoldRow { state: to.code(), charged, debt, ..*hold };
+        let new = self.holds.get(&hold.id).and_then(|known| known.new);
+        self.holds.insert(hold.id, Known { row, new });
+        match new.and_then(|place| self.batch.opened.get_mut(place)) {
+            Some(opened) => *opened = NewHold { state: to, charged, debt, ..*opened },
+            None => self.write_closing(hold, to, charged, debt),
+        }
+        row
+    }
+
+    /// Closed twice in one batch (it expired, then its settle came), a row is written once.
+    fn write_closing(&mut self, hold: &HoldRow, to: HoldState, charged: Option<i64>, debt: Option<i64>) {
+        let (id, amount, from) = (hold.id, hold.amount, HoldState::from_code(hold.state));
         let mut closed_before = self.batch.closed.iter_mut().filter(|_| from != HoldState::Open);
         match closed_before.find(|closed| closed.id == id) {
             Some(closed) => *closed = ClosedHold { to, charged, debt, ..*closed },
             None => self.batch.closed.push(ClosedHold { id, amount, from, to, charged, debt }),
         }
-        let row = HoldRow { state: to.code(), charged, debt, ..*hold };
-        self.holds.insert(id, row);
-        row
     }
 
     /// Puts money in: what is owed is paid first.
@@ -377,6 +413,19 @@ impl Room {
             Some(budget) if budget < self.available => LedgerError::OverBudget { needed, available: Nanos(budget.max(0)) },
             _ => LedgerError::Insufficient { needed, available: Nanos(self.available) },
         }
+    }
+}
+
+fn row_of(terms: &Terms, amount: i64, state: HoldState) -> HoldRow {
+    HoldRow {
+        id: terms.hold.0,
+        account_id: terms.accounts.credits.0,
+        budget_account_id: terms.budget_id(),
+        asked: terms.asked,
+        amount,
+        state: state.code(),
+        charged: None,
+        debt: None,
     }
 }
 

@@ -1,9 +1,11 @@
 //! What the writer's queue carries.
 
 use super::answers::Home;
+use super::line::InLine;
 use super::messages::{Asset, Balance, CallRecord, Credit, LedgerError, Settled, UserAccounts};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tollgate_domain::{AccountId, HoldId, KeyId};
@@ -37,9 +39,29 @@ impl Terms {
 /// How a hold is closed.
 #[derive(Clone, Debug)]
 pub enum Closing {
-    Settle(Box<CallRecord>),
+    Settle { record: Box<CallRecord>, upon: Upon },
     Release,
     Expire,
+}
+
+impl Closing {
+    /// Whoever sent it knows that the hold was granted.
+    pub const fn knows_hold(&self) -> bool {
+        matches!(self, Self::Settle { upon: Upon::Hold, .. } | Self::Release | Self::Expire)
+    }
+}
+
+/// What a settle goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upon {
+    /// The hold is durable.
+    Hold,
+    /// The hold stands before it in the queue. It is not charged when that one is refused, or granted for less.
+    PendingHold,
+    /// That has happened.
+    RefusedHold,
+    /// The answer is served: it is charged whatever has become of the hold.
+    Answer,
 }
 
 /// One operation for the writer.
@@ -56,6 +78,8 @@ pub enum Command {
         closing: Closing,
     },
     Credit(Box<Credit>),
+    /// By now somebody waits for this patient hold.
+    Hurry(HoldId),
     /// Fault injection for promise P8: the writer panics on it.
     #[cfg(any(test, feature = "fault-injection"))]
     Panic,
@@ -73,7 +97,26 @@ pub enum Outcome {
 
 /// A place among the open holds, or among the credits under way. Given back when neither a ticket nor a queued command
 /// has it any more: so what is queued is bounded, also when callers ask and leave.
-pub type Place = Arc<OwnedSemaphorePermit>;
+pub type Place = Arc<Seat>;
+
+/// What a hold's commands share.
+#[derive(Debug)]
+pub struct Seat {
+    _permit: OwnedSemaphorePermit,
+    /// What became of the hold; one of the constants below.
+    hold: AtomicU8,
+}
+
+impl Seat {
+    const ASKED: u8 = 0;
+    /// For all that was asked, and durable.
+    const GRANTED: u8 = 1;
+    const REFUSED: u8 = 2;
+
+    pub fn of(permit: OwnedSemaphorePermit) -> Place {
+        Arc::new(Self { _permit: permit, hold: AtomicU8::new(Self::ASKED) })
+    }
+}
 
 /// A command and where its answer goes.
 #[derive(Debug)]
@@ -81,6 +124,33 @@ pub struct Envelope {
     pub command: Command,
     pub reply: oneshot::Sender<Outcome>,
     pub place: Option<Place>,
+    /// Of a hold: nobody waits for it yet.
+    pub patient: bool,
+    /// Of a hold: it stands in line until it is decided.
+    pub in_line: Option<InLine>,
     /// Who asked from a runtime has the answer brought there.
     pub home: Option<Home>,
+}
+
+impl Envelope {
+    /// A settle that was sent on a pending hold goes by what has become of that. Until its turn comes only the writer knows.
+    pub fn catch_up(&mut self) {
+        let Command::Close { closing: Closing::Settle { upon: upon @ Upon::PendingHold, .. }, .. } = &mut self.command else {
+            return;
+        };
+        match self.place.as_ref().map(|seat| seat.hold.load(Ordering::Relaxed)) {
+            Some(Seat::GRANTED) => *upon = Upon::Hold,
+            Some(Seat::REFUSED) => *upon = Upon::RefusedHold,
+            _ => {}
+        }
+    }
+
+    /// The command is decided.
+    pub fn note(&mut self, outcome: &Outcome) {
+        self.in_line = None;
+        if let (Command::Hold { terms, .. }, Some(seat)) = (&self.command, &self.place) {
+            let is_granted = *outcome == Outcome::Held { granted: terms.amount };
+            seat.hold.store(if is_granted { Seat::GRANTED } else { Seat::REFUSED }, Ordering::Relaxed);
+        }
+    }
 }

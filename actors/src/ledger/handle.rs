@@ -2,8 +2,8 @@
 
 use super::answers::Home;
 use super::budgets::Budgets;
-use super::command::{Command, Envelope, Outcome, Place, Terms};
-use super::line::Line;
+use super::command::{Command, Envelope, Outcome, Place, Seat, Terms};
+use super::line::{InLine, Line};
 use super::live::LiveHolds;
 use super::messages::{Balance, Credit, HoldRequest, LedgerError, UserAccounts};
 use super::ticket::{Pending, Ticket};
@@ -34,18 +34,28 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// The desk, and the queue that the writer serves. Its capacity covers a hold and a closing for every place, so
+    /// The desk, and the queue that the writer serves. Its capacity covers a hold, a hurry and a closing for every place, so
     /// a send to it can't fail for want of room.
     pub fn new() -> (Arc<Self>, mpsc::Receiver<Envelope>) {
-        let (queue, receiver) = mpsc::channel(2 * OPEN_HOLDS_MAX + 2 * CREDITS_MAX + DUE_AT_ONCE);
+        let (queue, receiver) = mpsc::channel(3 * OPEN_HOLDS_MAX + 2 * CREDITS_MAX + DUE_AT_ONCE);
         let desk = Self { queue, live: LiveHolds::default(), line: Arc::default(), known: Cache::new(KNOWN_ACCOUNTS_MAX) };
         (Arc::new(desk), receiver)
     }
 
     /// Queues the command. The receiver fails when the writer is gone.
     pub(super) fn send(&self, command: Command, place: Option<Place>) -> oneshot::Receiver<Outcome> {
+        self.queue_up(command, place, None, false)
+    }
+
+    pub(super) fn queue_up(
+        &self,
+        command: Command,
+        place: Option<Place>,
+        in_line: Option<InLine>,
+        patient: bool,
+    ) -> oneshot::Receiver<Outcome> {
         let (reply, answer) = oneshot::channel();
-        if self.queue.try_send(Envelope { command, reply, place, home: Home::here() }).is_err() {
+        if self.queue.try_send(Envelope { command, reply, place, patient, in_line, home: Home::here() }).is_err() {
             tracing::error!("the ledger's queue is closed or over its bound");
         }
         answer
@@ -79,19 +89,19 @@ impl Ledger {
     /// # Errors
     /// `Overloaded` when too many holds are open in this process, or those that are asked for wait too long; `Conflict` for a negative amount.
     pub fn hold(&self, request: HoldRequest) -> Result<Ticket, LedgerError> {
-        let HoldRequest { id, accounts, key, budget, amount, least, lifetime } = request;
+        let HoldRequest { id, accounts, key, budget, amount, least, lifetime, patient } = request;
         if amount.is_negative() {
             return Err(LedgerError::Conflict("amount: less than nothing can't be held"));
         }
-        let place = Arc::new(Arc::clone(&self.places).try_acquire_owned().map_err(|_| LedgerError::Overloaded)?);
+        let place = Seat::of(Arc::clone(&self.places).try_acquire_owned().map_err(|_| LedgerError::Overloaded)?);
         let in_line = self.desk.line.enter().ok_or(LedgerError::Overloaded)?;
         let terms = Terms { hold: id, accounts, key, budget, asked: amount.0, amount: amount.0, lifetime };
         let is_plenty = |account| self.known_balance(account).is_some_and(|known| known.0 / 10 >= amount.0);
         let early = is_plenty(accounts.credits) && budget.is_none_or(is_plenty);
         self.desk.live.insert(&terms);
         let hold = Command::Hold { terms, least: least.0.min(amount.0) };
-        let decision = self.desk.send(hold, Some(Arc::clone(&place)));
-        Ok(Ticket::new(Arc::clone(&self.desk), terms, early, Pending { decision, place, in_line }))
+        let decision = self.desk.queue_up(hold, Some(Arc::clone(&place)), Some(in_line), early && patient);
+        Ok(Ticket::new(Arc::clone(&self.desk), terms, early, Pending { decision, decided: None, place, patient: early && patient }))
     }
 
     /// Puts money in. Safe to repeat under the same id.
@@ -102,8 +112,8 @@ impl Ledger {
         if credit.amount.0 <= 0 {
             return Err(LedgerError::Conflict("amount: only more than nothing can be credited"));
         }
-        let place = Arc::clone(&self.credits).try_acquire_owned().map_err(|_| LedgerError::Overloaded)?;
-        match self.desk.send(Command::Credit(Box::new(credit)), Some(Arc::new(place))).await {
+        let place = Seat::of(Arc::clone(&self.credits).try_acquire_owned().map_err(|_| LedgerError::Overloaded)?);
+        match self.desk.send(Command::Credit(Box::new(credit)), Some(place)).await {
             Ok(Outcome::Credited(balance)) => Ok(balance),
             Ok(Outcome::Failed(error)) => Err(error),
             Ok(_) | Err(_) => Err(LedgerError::Unavailable),

@@ -49,6 +49,8 @@ pub struct HoldRequest {
     /// When there is less than `amount`, all of it is granted down to this.
     pub least: Nanos,
     pub lifetime: Duration,
+    /// With an early permit the caller is busy with the call: the hold may be written a little later, together with others.
+    pub patient: bool,
 }
 
 /// What a call used and costs; becomes the usage record in the settle's own commit.

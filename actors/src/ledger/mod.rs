@@ -36,5 +36,5 @@ mod tests;
 pub use actor::{LedgerActor, LedgerOptions, LedgerService, start};
 pub use handle::{Ledger, OPEN_HOLDS_MAX};
 pub use messages::{Asset, Balance, CallRecord, Credit, HoldRequest, LedgerError, Settled, Source, UserAccounts};
-pub use ticket::{CallPermit, ConfirmedTicket, Receipt, Ticket};
+pub use ticket::{CallPermit, ConfirmedTicket, EarlySettle, Receipt, Ticket};
 pub use writer::BATCH_MAX;

@@ -3,9 +3,8 @@
 //! A ticket that is dropped releases its hold. Its place in the ledger's queue was taken together with the hold, so a
 //! settle is never refused for load.
 
-use super::command::{Closing, Command, Outcome, Place, Terms};
+use super::command::{Closing, Command, Outcome, Place, Terms, Upon};
 use super::handle::Desk;
-use super::line::InLine;
 use super::messages::{CallRecord, LedgerError, Settled};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,9 +24,19 @@ pub struct Ticket {
 #[derive(Debug)]
 pub(super) struct Pending {
     pub decision: oneshot::Receiver<Outcome>,
+    /// What came of it, once it was heard.
+    pub decided: Option<Outcome>,
     pub place: Place,
-    #[expect(dead_code, reason = "leaves the line when it is dropped")]
-    pub in_line: InLine,
+    /// It waits to be written until somebody waits for it.
+    pub patient: bool,
+}
+
+/// How a settle on a pending hold ended.
+#[derive(Debug)]
+pub enum EarlySettle {
+    Settled(Settled),
+    /// Nothing is charged: the hold is for less than was asked.
+    Lowered(ConfirmedTicket),
 }
 
 /// A hold that is durable. Close it with [`settle`](Self::settle) or [`release`](Self::release).
@@ -73,17 +82,55 @@ impl Ticket {
     /// # Errors
     /// `Insufficient` when it was refused, `Conflict` when the id means another hold, `Unavailable` without database.
     pub async fn confirm(mut self) -> Result<ConfirmedTicket, LedgerError> {
-        let Some(pending) = self.pending.as_mut() else { return Err(LedgerError::Unavailable) };
+        self.hurry();
         // While this waits, `pending` stays in place: a caller that is dropped here still releases the hold.
-        let decision = (&mut pending.decision).await;
-        let place = self.pending.take().map(|pending| pending.place);
-        match decision {
-            Ok(Outcome::Held { granted }) => Ok(self.granted(granted, place)),
+        self.decided().await;
+        let Some(Pending { decided, place, .. }) = self.pending.take() else { return Err(LedgerError::Unavailable) };
+        match decided {
+            Some(Outcome::Held { granted }) => Ok(self.granted(granted, Some(place))),
             refused => {
                 self.desk.live.remove(self.terms.hold);
-                Err(if let Ok(Outcome::Failed(error)) = refused { error } else { LedgerError::Unavailable })
+                Err(if let Some(Outcome::Failed(error)) = refused { error } else { LedgerError::Unavailable })
             }
         }
+    }
+
+    fn hurry(&mut self) {
+        if let Some(Pending { decision, decided: None, patient: true, .. }) = &mut self.pending
+            && decision.is_empty()
+        {
+            drop(self.desk.send(Command::Hurry(self.terms.hold), None));
+        }
+    }
+
+    /// Waits until the hold is decided: then [`confirm`](Self::confirm) answers at once. Whoever stops waiting loses nothing.
+    pub async fn decided(&mut self) {
+        if let Some(Pending { decision, decided: decided @ None, .. }) = &mut self.pending {
+            *decided = Some(decision.await.unwrap_or(Outcome::Failed(LedgerError::Unavailable)));
+        }
+    }
+
+    /// Charges a call that was made with an [early permit](Self::early_permit) and is over before the hold is durable. Both become
+    /// so together, or the hold first.
+    ///
+    /// # Errors
+    /// Nothing is charged: the hold's, as of [`confirm`](Self::confirm); `Unavailable`.
+    pub async fn settle(mut self, record: CallRecord) -> Result<EarlySettle, LedgerError> {
+        let Some(pending) = &self.pending else { return Err(LedgerError::Unavailable) };
+        let closing = Closing::Settle { record: Box::new(record), upon: Upon::PendingHold };
+        let place = Some(Arc::clone(&pending.place));
+        let error = match self.desk.send(Command::Close { terms: self.terms, closing }, place).await {
+            Ok(Outcome::Settled(settled)) => {
+                self.pending = None;
+                self.desk.live.remove(self.terms.hold);
+                return Ok(EarlySettle::Settled(settled));
+            }
+            Ok(Outcome::Failed(error)) => error,
+            Ok(_) | Err(_) => LedgerError::Unavailable,
+        };
+        let asked = self.terms.asked;
+        let ticket = self.confirm().await?;
+        if ticket.terms.amount < asked { Ok(EarlySettle::Lowered(ticket)) } else { Err(error) }
     }
 
     fn granted(&self, granted: i64, place: Option<Place>) -> ConfirmedTicket {
@@ -96,10 +143,10 @@ impl Drop for Ticket {
     /// A hold that was granted while no one waited is released here; one that is granted later is released by the
     /// writer, which finds no one at the other end.
     fn drop(&mut self) {
-        let Some(Pending { mut decision, place, .. }) = self.pending.take() else { return };
+        let Some(Pending { mut decision, decided, place, .. }) = self.pending.take() else { return };
         decision.close();
-        match decision.try_recv() {
-            Ok(Outcome::Held { granted }) => drop(self.granted(granted, Some(place))),
+        match decided.or_else(|| decision.try_recv().ok()) {
+            Some(Outcome::Held { granted }) => drop(self.granted(granted, Some(place))),
             _ => self.desk.live.remove(self.terms.hold),
         }
     }
@@ -125,7 +172,7 @@ impl ConfirmedTicket {
     /// Charges the call. The settle is on its way when this returns; the receipt only tells how it ended.
     #[must_use = "the client's last bytes wait for the receipt"]
     pub fn settle(mut self, record: CallRecord) -> Receipt {
-        Receipt { answer: self.close(Closing::Settle(Box::new(record))) }
+        Receipt { answer: self.close(Closing::Settle { record: Box::new(record), upon: Upon::Hold }) }
     }
 
     /// Gives the hold back, in full.

@@ -31,6 +31,32 @@ pub(super) struct Answered<'a> {
     asked: Asked<'a>,
 }
 
+/// How far a call goes before it is held against its hold.
+pub(super) trait Reach {
+    type Answer<'a>: Send;
+
+    /// Asks one gateway after the other until one has answered so far.
+    ///
+    /// # Errors
+    /// As of [`Attempts::next`].
+    fn ask<'a>(
+        attempts: &mut Attempts<'a>,
+        permit: &CallPermit,
+        limit: Option<i64>,
+    ) -> impl Future<Output = Result<Self::Answer<'a>, ApiError>> + Send;
+}
+
+/// To the answer's beginning.
+pub(super) struct ToHead;
+
+impl Reach for ToHead {
+    type Answer<'a> = Answered<'a>;
+
+    async fn ask<'a>(attempts: &mut Attempts<'a>, permit: &CallPermit, limit: Option<i64>) -> Result<Answered<'a>, ApiError> {
+        attempts.next(permit, limit).await
+    }
+}
+
 /// A request to a gateway that is under way.
 struct Asked<'a> {
     /// The offer's place among the job's.

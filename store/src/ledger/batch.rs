@@ -26,6 +26,8 @@ statement! {
     opened_asked: Vec<i64> => Array<BigInt>,
     opened_amount: Vec<i64> => Array<BigInt>,
     opened_state: Vec<i16> => Array<SmallInt>,
+    opened_charged: Vec<Option<i64>> => Array<Nullable<BigInt>>,
+    opened_debt: Vec<Option<i64>> => Array<Nullable<BigInt>>,
     opened_expires_at: Vec<DateTime<Utc>> => Array<Timestamptz>,
 
     closed_id: Vec<Uuid> => Array<SqlUuid>,
@@ -102,6 +104,8 @@ pub fn lay_out<'a>(batch: &'a Batch, slot: i32, head: &ChainHead, at: DateTime<U
         opened_asked: column(opened, |hold| hold.asked),
         opened_amount: column(opened, |hold| hold.amount),
         opened_state: column(opened, |hold| hold.state.code()),
+        opened_charged: column(opened, |hold| hold.charged),
+        opened_debt: column(opened, |hold| hold.debt),
         opened_expires_at: column(opened, |hold| hold.expires_at),
         closed_id: column(closed, |hold| hold.id),
         closed_amount: column(closed, |hold| hold.amount),

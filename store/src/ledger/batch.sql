@@ -14,9 +14,11 @@ changed AS (
     FROM locked l WHERE a.id = l.id RETURNING 1
 ),
 opened AS (
-    INSERT INTO holds (id, account_id, budget_account_id, asked, amount, state, slot, created_at, expires_at)
-    SELECT h.id, h.account_id, h.budget_account_id, h.asked, h.amount, h.state, b.slot, b.at, h.expires_at
-    FROM unnest(?, ?, ?, ?, ?, ?, ?) AS h (id, account_id, budget_account_id, asked, amount, state, expires_at), batch b
+    INSERT INTO holds (id, account_id, budget_account_id, asked, amount, state, charged, debt, slot, created_at, expires_at, closed_at)
+    SELECT h.id, h.account_id, h.budget_account_id, h.asked, h.amount, h.state, h.charged, h.debt, b.slot, b.at, h.expires_at,
+        CASE WHEN h.state IN (1, 2, 3) THEN b.at END
+    FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?) AS h (id, account_id, budget_account_id, asked, amount, state, charged, debt, expires_at),
+        batch b
 ),
 closed AS (
     UPDATE holds h SET state = c.next, charged = c.charged, debt = c.debt, closed_at = b.at

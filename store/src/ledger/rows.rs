@@ -85,7 +85,7 @@ pub struct AccountChange {
     pub held_delta: i64,
 }
 
-/// A new hold, open or refused.
+/// A new hold: open, refused, or closed in the batch that opens it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewHold {
     pub id: Uuid,
@@ -94,6 +94,8 @@ pub struct NewHold {
     pub asked: i64,
     pub amount: i64,
     pub state: HoldState,
+    pub charged: Option<i64>,
+    pub debt: Option<i64>,
     pub expires_at: DateTime<Utc>,
 }
 

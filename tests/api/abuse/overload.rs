@@ -22,6 +22,7 @@ async fn fill(app: &TestApp, user: &TestUser) -> Vec<Ticket> {
             amount: Nanos::ZERO,
             least: Nanos::ZERO,
             lifetime: Duration::from_secs(120),
+            patient: false,
         });
         match hold {
             Ok(ticket) => tickets.push(ticket),

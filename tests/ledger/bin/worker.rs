@@ -88,7 +88,7 @@ async fn call_until_stopped(ledger: Ledger, user: Option<UserAccounts>, stopped:
 async fn held(ledger: &Ledger, id: HoldId, accounts: UserAccounts) -> Option<ConfirmedTicket> {
     loop {
         let (amount, lifetime) = (Nanos(HELD), Duration::from_secs(120));
-        let request = HoldRequest { id, accounts, key: KeyId(1), budget: None, amount, least: amount, lifetime };
+        let request = HoldRequest { id, accounts, key: KeyId(1), budget: None, amount, least: amount, lifetime, patient: false };
         let asked = match ledger.hold(request) {
             Ok(ticket) => ticket.confirm().await,
             Err(error) => Err(error),

@@ -18,6 +18,11 @@ pub enum Op {
         id: u32,
         cost: i64,
     },
+    /// Before the answer to the hold was heard.
+    SettleEarly {
+        id: u32,
+        cost: i64,
+    },
     GiveBack {
         id: u32,
     },
@@ -76,6 +81,12 @@ impl Model {
         match op {
             Op::Hold { id, user, amount, least, budgeted } => self.hold(id, user, amount, least, budgeted),
             Op::Settle { id, cost } => self.settle(id, cost),
+            Op::SettleEarly { id, cost } => match self.holds.get(&id) {
+                Some(hold) if hold.granted == Some(hold.asked) => self.settle(id, cost),
+                // What pays for less than was asked pays for another answer.
+                Some(hold) if hold.granted.is_some() => Answer::Conflict,
+                _ => Answer::Unknown,
+            },
             Op::GiveBack { id } => {
                 if let Some(hold) = self.holds.get_mut(&id) {
                     hold.open = false;

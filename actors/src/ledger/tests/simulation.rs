@@ -3,9 +3,9 @@
 
 use super::super::actor::write_until_stopped;
 use super::super::book::Book;
-use super::super::command::{Closing, Command, Outcome, Terms};
+use super::super::command::{Closing, Command, Outcome, Place, Seat, Terms, Upon};
 use super::super::handle::Desk;
-use super::super::messages::{Credit, LedgerError, Source, UserAccounts};
+use super::super::messages::{CallRecord, Credit, LedgerError, Source, UserAccounts};
 use super::super::writer::{Writer, WriterOptions, closing_of, house_ids};
 use super::fake_database::FakeDatabase;
 use super::tables::Tables;
@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tollgate_domain::{HoldId, KeyId, Nanos, OperationId};
@@ -47,7 +47,7 @@ async fn simulate(seed: u64, mut dice: StdRng) {
     let database = FakeDatabase::new(Tables::with_users(&users), world, another_replica_pays_in);
     let mut caller = Caller::new(Process::start(&database, &folder), dice);
     for _ in 0..caller.dice.random_range(5..25) {
-        let commands: Vec<Command> = (0..caller.dice.random_range(1..7)).map(|_| caller.think()).collect();
+        let commands: Vec<Command> = (0..caller.dice.random_range(1..7)).flat_map(|_| caller.think()).collect();
         caller.send(commands, &database, &folder).await;
     }
     database.world().faults = false;
@@ -129,40 +129,45 @@ struct Caller {
     dice: StdRng,
     next_id: u128,
     holds: HashMap<Uuid, Known>,
+    /// What a hold shares with a settle that does not wait for it.
+    places: HashMap<HoldId, Place>,
     credits: HashMap<Uuid, Credit>,
     unknown: Vec<Command>,
 }
 
 impl Caller {
     fn new(process: Process, dice: StdRng) -> Self {
-        Self { process, dice, next_id: 1, holds: HashMap::new(), credits: HashMap::new(), unknown: Vec::new() }
+        Self { process, dice, next_id: 1, holds: HashMap::new(), places: HashMap::new(), credits: HashMap::new(), unknown: Vec::new() }
     }
 
-    fn think(&mut self) -> Command {
+    fn think(&mut self) -> Vec<Command> {
         let open = self.open();
         let user = self.dice.random_range(0..USERS);
         match self.dice.random_range(0..20) {
             0..8 if !open.is_empty() => {
                 let chosen = self.dice.random_range(0..open.len());
-                self.close(open[chosen])
+                vec![self.close(open[chosen])]
             }
             8..10 => {
                 let credit = credit_of(self.new_id(), user, self.dice.random_range(1..60));
                 self.credits.insert(credit.id.0, credit.clone());
-                Command::Credit(Box::new(credit))
+                vec![Command::Credit(Box::new(credit))]
             }
             10 if !self.credits.is_empty() => {
                 let first = self.credits.keys().min().expect("not empty");
-                Command::Credit(Box::new(self.credits[first].clone()))
+                vec![Command::Credit(Box::new(self.credits[first].clone()))]
             }
-            11 if once_in(&mut self.dice, 10) => Command::Panic,
-            _ => self.hold(user),
+            11 if once_in(&mut self.dice, 10) => vec![Command::Panic],
+            12..16 => self.hold_and_settle(user),
+            _ => vec![self.hold(user)],
         }
     }
 
     /// Held and not closed yet, in the same order for the same seed.
     fn open(&self) -> Vec<Uuid> {
-        let open = self.holds.iter().filter(|(_, known)| known.granted.is_some() && known.cost.is_none());
+        let is_unknown = |id: &Uuid| self.unknown.iter().any(|it| matches!(it, Command::Close { terms, .. } if terms.hold.0 == *id));
+        let is_open = |(id, known): &(&Uuid, &Known)| known.granted.is_some() && known.cost.is_none() && !is_unknown(id);
+        let open = self.holds.iter().filter(is_open);
         let mut ids: Vec<Uuid> = open.map(|(id, _)| *id).collect();
         ids.sort_unstable();
         ids
@@ -179,6 +184,17 @@ impl Caller {
         Command::Hold { terms, least }
     }
 
+    /// As a call that is over before its hold is heard of.
+    fn hold_and_settle(&mut self, user: i64) -> Vec<Command> {
+        let hold = self.hold(user);
+        let Command::Hold { terms, .. } = hold else { return vec![hold] };
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("it is free");
+        self.places.insert(terms.hold, Seat::of(place));
+        let cost = self.dice.random_range(0..terms.amount + 2);
+        let closing = Closing::Settle { record: Box::new(record_of(cost)), upon: Upon::PendingHold };
+        vec![hold, Command::Close { terms, closing }]
+    }
+
     /// As a ticket: once, by a settle or by a release.
     fn close(&mut self, id: Uuid) -> Command {
         let gives_back = once_in(&mut self.dice, 4);
@@ -192,7 +208,7 @@ impl Caller {
         }
         let cost = self.dice.random_range(0..terms.amount + more);
         known.cost = Some(cost);
-        Command::Close { terms, closing: Closing::Settle(Box::new(record_of(cost))) }
+        Command::Close { terms, closing: Closing::Settle { record: Box::new(record_of(cost)), upon: Upon::Hold } }
     }
 
     fn new_id(&mut self) -> u128 {
@@ -203,7 +219,7 @@ impl Caller {
     /// Sends the commands at once and notes the answers. When the process dies, those that are missing are unknown.
     async fn send(&mut self, commands: Vec<Command>, database: &FakeDatabase, folder: &Path) {
         let desk = Arc::clone(&self.process.desk);
-        let sent: Vec<_> = commands.into_iter().map(|command| (desk.send(command.clone(), None), command)).collect();
+        let sent: Vec<_> = commands.into_iter().map(|command| (self.ask(&desk, &command), command)).collect();
         let crash = Arc::clone(&database.crashed);
         let mut crashed = false;
         for (mut answer, command) in sent {
@@ -226,8 +242,38 @@ impl Caller {
         }
     }
 
+    /// Half of the holds can wait, which shows in nothing but their time.
+    fn ask(&mut self, desk: &Desk, command: &Command) -> oneshot::Receiver<Outcome> {
+        let is_patient = matches!(command, Command::Hold { .. }) && once_in(&mut self.dice, 2);
+        desk.queue_up(command.clone(), self.place_of(command), None, is_patient)
+    }
+
+    fn place_of(&self, command: &Command) -> Option<Place> {
+        match command {
+            Command::Hold { terms, .. } | Command::Close { terms, .. } => self.places.get(&terms.hold).cloned(),
+            _ => None,
+        }
+    }
+
+    /// A settle that did not wait for its hold: charged, or the hold is as any other that was asked for.
+    fn hear_early(&mut self, terms: &Terms, record: &CallRecord, outcome: &Outcome) {
+        let known = self.holds.get_mut(&terms.hold.0).expect("asked for");
+        if let Outcome::Settled(settled) = outcome {
+            assert_eq!(settled.charged, record.cost);
+            (known.cost, known.settled) = (Some(record.cost.0), true);
+            // Nobody waits for the hold any more.
+            self.process.desk.live.remove(terms.hold);
+            self.unknown.retain(|command| !matches!(command, Command::Hold { terms: of, .. } if of.hold == terms.hold));
+        } else {
+            assert!(!known.settled, "what was charged stays charged: {outcome:?}");
+        }
+    }
+
     fn hear(&mut self, command: Command, outcome: Outcome) {
         match (&command, outcome) {
+            (Command::Close { terms, closing: Closing::Settle { record, upon: Upon::PendingHold } }, outcome) => {
+                self.hear_early(terms, record, &outcome);
+            }
             (Command::Hold { terms, .. }, Outcome::Held { granted }) => {
                 let known = self.holds.get_mut(&terms.hold.0).expect("asked for");
                 assert!(!known.refused && known.granted.is_none_or(|before| before == granted), "the same answer");
@@ -239,7 +285,7 @@ impl Caller {
                 assert_eq!(known.granted, None, "a granted hold is not refused later");
                 known.refused = true;
             }
-            (Command::Close { terms, closing: Closing::Settle(record) }, Outcome::Settled(settled)) => {
+            (Command::Close { terms, closing: Closing::Settle { record, .. } }, Outcome::Settled(settled)) => {
                 assert_eq!(settled.charged, record.cost);
                 self.holds.get_mut(&terms.hold.0).expect("held").settled = true;
             }
@@ -259,7 +305,8 @@ impl Caller {
             let mut unknown = std::mem::take(&mut self.unknown);
             unknown.retain(|command| match command {
                 Command::Panic => false,
-                Command::Hold { terms, .. } if once_in(&mut self.dice, 2) => {
+                // With an early settle behind it, which may be charged, it is asked for again.
+                Command::Hold { terms, .. } if !self.places.contains_key(&terms.hold) && once_in(&mut self.dice, 2) => {
                     self.process.desk.live.remove(terms.hold);
                     false
                 }

@@ -94,9 +94,8 @@ impl Tables {
             row.held += change.held_delta;
         }
         for hold in &batch.opened {
-            let NewHold { id, account_id, budget_account_id, asked, amount, state, .. } = *hold;
-            let state = state.code();
-            let row = HoldRow { id, account_id, budget_account_id, asked, amount, state, charged: None, debt: None };
+            let NewHold { id, account_id, budget_account_id, asked, amount, state, charged, debt, .. } = *hold;
+            let row = HoldRow { id, account_id, budget_account_id, asked, amount, state: state.code(), charged, debt };
             assert!(self.holds.insert(id, row).is_none(), "hold {id} is opened twice in one batch");
             self.slots.insert(id, slot);
         }

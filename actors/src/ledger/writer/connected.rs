@@ -55,7 +55,9 @@ impl<L: Line> Connected<L> {
         let (batch, after, outcomes) = {
             let mut book = Book::new(&self.house, at, accounts, [], []);
             for command in commands {
-                if let Command::Close { terms, .. } = command {
+                if let Command::Close { terms, closing } = command
+                    && closing.knows_hold()
+                {
                     book.believe_open(terms);
                 }
             }

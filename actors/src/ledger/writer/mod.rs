@@ -1,18 +1,19 @@
 //! The writer: the task behind the ledger's face.
 //!
 //! It takes what waits (up to [`BATCH_MAX`]), decides it on beliefs, writes it in one statement with one commit, and answers.
-//! No timer: a lone caller waits for one commit, a crowd shares it.
+//! A lone caller waits for one commit, a crowd shares it. Only holds that nobody waits for have a timer ([`patient`]).
 
 mod connected;
 mod database;
 mod owed;
+mod patient;
 
 pub use connected::closing_of;
 pub use database::{Database, Line};
 
 use super::answers::send_home;
 use super::book::HouseIds;
-use super::command::{Closing, Command, Envelope, Outcome};
+use super::command::{Closing, Command, Envelope, Outcome, Terms, Upon};
 use super::handle::Desk;
 use super::messages::LedgerError;
 use crate::ports::Clock;
@@ -20,12 +21,13 @@ use chrono::{DateTime, SubsecRound, Utc};
 use connected::Connected;
 use futures_util::FutureExt;
 use owed::Owed;
+use patient::Patient;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tollgate_store::{Store, StoreError};
 
@@ -61,6 +63,7 @@ pub struct Writer<D: Database> {
     next_try: Instant,
     next_anchor: Instant,
     owed: Owed,
+    patient: Patient,
 }
 
 impl<D: Database> Writer<D> {
@@ -71,7 +74,8 @@ impl<D: Database> Writer<D> {
     pub fn new(options: WriterOptions<D>, desk: Arc<Desk>) -> std::io::Result<Self> {
         let owed = Owed::open(&options.data_dir)?;
         let now = Instant::now();
-        Ok(Self { options, desk, connected: None, place: None, next_try: now, next_anchor: now + ANCHOR_EVERY, owed })
+        let (next_anchor, patient) = (now + ANCHOR_EVERY, Patient::default());
+        Ok(Self { options, desk, connected: None, place: None, next_try: now, next_anchor, owed, patient })
     }
 
     /// Serves the queue until it is closed and empty; `stop` closes it. `ready` is told of the first connection.
@@ -86,16 +90,21 @@ impl<D: Database> Writer<D> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let due = self.patient.due();
             tokio::select! {
                 biased;
                 _ = tick.tick() => self.look_after().await,
                 () = stop.cancelled(), if !queue.is_closed() => queue.close(),
                 taken = queue.recv_many(&mut waiting, batch_max) => {
                     if taken == 0 {
-                        return self.anchor();
+                        return self.finish().await;
                     }
-                    self.serve(&mut waiting).await;
                 }
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            }
+            self.patient.sort(&mut waiting);
+            if !waiting.is_empty() {
+                self.serve(&mut waiting).await;
             }
             if self.connected.is_some()
                 && let Some(ready) = ready.take()
@@ -106,32 +115,51 @@ impl<D: Database> Writer<D> {
         }
     }
 
+    /// Nothing arrives any more.
+    async fn finish(&mut self) {
+        let mut last = self.patient.leave();
+        if !last.is_empty() {
+            self.serve(&mut last).await;
+        }
+        self.anchor();
+    }
+
     /// Answers every command of the batch. Leaves `waiting` empty.
     async fn serve(&mut self, waiting: &mut Vec<Envelope>) {
         metrics::histogram!("tollgate_ledger_batch_commands").record(f64::from(u32::try_from(waiting.len()).unwrap_or(u32::MAX)));
         self.connect_if_due().await;
+        waiting.iter_mut().for_each(Envelope::catch_up);
         let commands: Vec<&Command> = waiting.iter().map(|envelope| &envelope.command).collect();
         let at = now(&*self.options.clock);
+        let was_sent = self.connected.is_some();
         let written = match self.connected.as_mut() {
             Some(connected) => guarded(connected.write_batch(&commands, at, &self.desk)).await,
             None => Err(Trouble::Away),
         };
         let outcomes = match written {
             Ok(outcomes) => outcomes,
-            Err(trouble) => self.serve_carefully(&commands, trouble, at).await,
+            Err(trouble) => self.serve_carefully(&commands, was_sent, trouble, at).await,
         };
+        waiting.iter_mut().zip(&outcomes).for_each(|(envelope, outcome)| envelope.note(outcome));
         send_home(&self.desk, waiting.drain(..).zip(outcomes));
     }
 
     /// The batch failed as a whole: decides it on the truth; what fails again is halved until the guilty command stands
     /// alone.
-    async fn serve_carefully(&mut self, commands: &[&Command], trouble: Trouble, at: DateTime<Utc>) -> Vec<Outcome> {
+    async fn serve_carefully(
+        &mut self,
+        commands: &[&Command],
+        was_sent: bool,
+        trouble: Trouble,
+        at: DateTime<Utc>,
+    ) -> Vec<Outcome> {
         if matches!(trouble, Trouble::Away | Trouble::Panicked) {
             self.reconnect().await;
         }
         let mut outcomes = Vec::with_capacity(commands.len());
         let mut parts = vec![commands];
         while let Some(part) = parts.pop() {
+            let was_sent = was_sent || self.connected.is_some();
             let written = match self.connected.as_mut() {
                 Some(connected) => guarded(connected.write_exactly(part, at, &self.desk)).await,
                 None => Err(Trouble::Away),
@@ -140,7 +168,11 @@ impl<D: Database> Writer<D> {
                 Ok(mut answers) => outcomes.append(&mut answers),
                 Err(Trouble::Away) => {
                     self.disconnect();
-                    outcomes.extend(part.iter().map(|command| self.put_off(command)));
+                    let decided = outcomes.len();
+                    for command in part {
+                        let hold = hold_before(command, commands.iter().copied().zip(&outcomes).take(decided));
+                        outcomes.push(self.put_off(command, hold.unwrap_or(if was_sent { Fate::Unknown } else { Fate::Refused })));
+                    }
                 }
                 Err(trouble) => {
                     if trouble == Trouble::Panicked {
@@ -160,10 +192,15 @@ impl<D: Database> Writer<D> {
         outcomes
     }
 
-    /// The database is away: what is owed goes to the journal, everything else is refused.
-    fn put_off(&mut self, command: &Command) -> Outcome {
+    /// The database is away: what is owed goes to the journal, everything else is refused. `hold` is the fate of a settle's own hold
+    /// where that was asked for with it: once sent, it may be committed.
+    fn put_off(&mut self, command: &Command, hold: Fate) -> Outcome {
         match command {
-            Command::Close { terms, closing: Closing::Settle(record) } => self.owed.settle(terms, record, &self.desk),
+            Command::Close { terms, closing: Closing::Settle { record, upon } } => match upon {
+                Upon::RefusedHold => Outcome::Failed(LedgerError::Unavailable),
+                Upon::PendingHold if hold == Fate::Refused => Outcome::Failed(LedgerError::Unavailable),
+                Upon::PendingHold | Upon::Hold | Upon::Answer => self.owed.settle(terms, record, &self.desk),
+            },
             Command::Close { terms, .. } => {
                 self.owed.release(*terms);
                 Outcome::Closed
@@ -181,7 +218,7 @@ impl<D: Database> Writer<D> {
     fn give_up(&self, command: &Command, trouble: &Trouble) -> Outcome {
         tracing::error!(?command, ?trouble, "a ledger command can't be written");
         metrics::counter!("tollgate_ledger_defects_total").increment(1);
-        if let Command::Close { terms, closing: Closing::Settle(record) } = command {
+        if let Command::Close { terms, closing: Closing::Settle { record, .. } } = command {
             self.owed.set_aside(terms, record);
         }
         Outcome::Failed(LedgerError::Unavailable)
@@ -294,6 +331,27 @@ impl<D: Database> Writer<D> {
             owed::write_anchor(&self.options.data_dir, &connected.anchor());
         }
     }
+}
+
+/// What has become of a hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Granted,
+    Refused,
+    /// It may have been committed.
+    Unknown,
+}
+
+/// The fate of a pending settle's hold, when that was decided before it.
+fn hold_before<'a>(settle: &Command, mut decided: impl Iterator<Item = (&'a Command, &'a Outcome)>) -> Option<Fate> {
+    let Command::Close { terms: Terms { hold, .. }, .. } = settle else { return None };
+    decided.find_map(|(command, outcome)| match command {
+        Command::Hold { terms, .. } if terms.hold == *hold => {
+            let is_granted = *outcome == Outcome::Held { granted: terms.amount };
+            Some(if is_granted { Fate::Granted } else { Fate::Refused })
+        }
+        _ => None,
+    })
 }
 
 /// Why a batch was not written.

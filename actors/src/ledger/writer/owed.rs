@@ -1,6 +1,6 @@
 //! What is owed while the database is away: settles in a journal on this machine's disk, releases in memory.
 
-use super::super::command::{Closing, Command, Outcome, Terms};
+use super::super::command::{Closing, Command, Outcome, Terms, Upon};
 use super::super::handle::Desk;
 use super::super::messages::{CallRecord, LedgerError, Settled};
 use super::BATCH_MAX;
@@ -101,7 +101,7 @@ impl Owed {
 }
 
 fn command_of(owed: OwedSettle) -> Command {
-    Command::Close { terms: owed.terms, closing: Closing::Settle(Box::new(owed.record)) }
+    Command::Close { terms: owed.terms, closing: Closing::Settle { record: Box::new(owed.record), upon: Upon::Answer } }
 }
 
 /// Writes the chain's head down outside the database, in a file and in the log.
