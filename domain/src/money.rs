@@ -4,6 +4,8 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::fmt;
 
+/// `-9223372036.854775808`, and room for `.0`.
+const TEXT_MAX: usize = 24;
 const NANOS_PER_USD: i64 = 1_000_000_000;
 
 /// An amount of money in nano-dollars: 1 USD = 1,000,000,000. The ledger's `i64`.
@@ -84,28 +86,42 @@ pub(crate) fn parse_decimal(text: &str, scale: u32) -> Result<i64, MoneyError> {
     Ok(if negative { -value } else { value })
 }
 
+impl Nanos {
+    /// Every answer says what it cost: without the formatter's machinery.
+    fn write_to(self, out: &mut impl fmt::Write) -> fmt::Result {
+        let whole = (self.0 / NANOS_PER_USD).unsigned_abs();
+        let fraction = (self.0 % NANOS_PER_USD).unsigned_abs();
+        if self.0 < 0 {
+            out.write_char('-')?;
+        }
+        out.write_str(itoa::Buffer::new().format(whole))?;
+        if fraction == 0 {
+            return Ok(());
+        }
+        // A one in front keeps the leading zeros.
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(NANOS_PER_USD.unsigned_abs() + fraction).trim_end_matches('0');
+        out.write_char('.')?;
+        out.write_str(digits.strip_prefix('1').unwrap_or_default())
+    }
+}
+
 impl fmt::Display for Nanos {
     /// Dollars without trailing zeros: `9.999979`, `10`, `-0.5`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let whole = (self.0 / NANOS_PER_USD).unsigned_abs();
-        let fraction = (self.0 % NANOS_PER_USD).unsigned_abs();
-        if fraction == 0 {
-            return write!(f, "{sign}{whole}");
-        }
-        let digits = format!("{fraction:09}");
-        write!(f, "{sign}{whole}.{}", digits.trim_end_matches('0'))
+        self.write_to(f)
     }
 }
 
 impl Serialize for Nanos {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // Written out, as a double would be shown with an exponent (5.1e-6) that not every reader of money likes.
-        let mut text = self.to_string();
+        let mut text = String::with_capacity(TEXT_MAX);
+        self.write_to(&mut text).map_err(serde::ser::Error::custom)?;
         if !text.contains('.') {
             text.push_str(".0");
         }
-        RawValue::from_string(text).map_err(serde::ser::Error::custom)?.serialize(serializer)
+        serde_json::from_str::<&RawValue>(&text).map_err(serde::ser::Error::custom)?.serialize(serializer)
     }
 }
 

@@ -137,7 +137,7 @@ pub(super) async fn admit(
 /// The sub-account of the key's budget; nothing is asked for a key without one, nor again in the same period.
 async fn budget_account(services: &Services, caller: &Caller) -> Result<Option<AccountId>, ApiError> {
     let Some(budget) = &caller.budget else { return Ok(None) };
-    services.actors.ledger.budget_account(caller.key, budget, services.clock.now()).await.map_err(of_ledger)
+    Box::pin(services.actors.ledger.budget_account(caller.key, budget, services.clock.now())).await.map_err(of_ledger)
 }
 
 /// What a caller is told when the ledger refuses.

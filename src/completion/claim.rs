@@ -41,7 +41,8 @@ pub(super) async fn claim(services: &Services, order: &ReadOrder) -> Result<Clai
         streamed: order.request.stream,
     };
     let patience = services.settings.money.hold_lifetime;
-    match idempotency::claim(&services.store, &claim, services.clock.now(), patience).await? {
+    // Boxed, as all that most calls do without: their futures carry nothing of it.
+    match Box::pin(idempotency::claim(&services.store, &claim, services.clock.now(), patience)).await? {
         Claimed::Fresh => Ok(Claiming::Ours(Some(Claim { store: services.store.clone(), claim, is_kept: false }))),
         Claimed::Answered { hold, status, content_type, body } => Ok(Claiming::Answered(PlainAnswer {
             generation: GenerationId::of(hold),
@@ -75,7 +76,7 @@ impl Claim {
         self.is_kept = true;
         let stored = answer.map(|answer| (answer.content_type.as_str(), answer.body.as_ref()));
         let status = answer.map_or(200, |answer| answer.status);
-        if let Err(error) = idempotency::finish(&self.store, &self.claim, status, stored).await {
+        if let Err(error) = Box::pin(idempotency::finish(&self.store, &self.claim, status, stored)).await {
             tracing::warn!(%error, "an answer could not be stored under its Idempotency-Key");
         }
     }

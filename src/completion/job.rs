@@ -100,7 +100,7 @@ impl Job {
         self.services.actors.upstreams.called(self.started);
         let Some(permit) = ticket.early_permit() else {
             let ticket = self.confirm(ticket).await?;
-            return self.answer_within::<R>(ticket, None, attempts).await.map(Begun::Held);
+            return Box::pin(self.answer_within::<R>(ticket, None, attempts)).await.map(Begun::Held);
         };
         let (ticket, outcome) = {
             let mut calling = pin!(R::ask(attempts, &permit, None));
@@ -120,7 +120,7 @@ impl Job {
                 }
             }
         };
-        self.answer_within::<R>(ticket, outcome, attempts).await.map(Begun::Held)
+        Box::pin(self.answer_within::<R>(ticket, outcome, attempts)).await.map(Begun::Held)
     }
 
     async fn confirm(&self, ticket: Ticket) -> Result<ConfirmedTicket, ApiError> {

@@ -43,7 +43,9 @@ use crate::startup::Services;
 use actix_web::web;
 use bytes::Bytes;
 use claim::Claiming;
+use job::Job;
 use tokio::sync::oneshot;
+use tollgate_actors::ledger::Ticket;
 use tollgate_domain::{GenerationId, SessionId};
 
 /// What the client gets.
@@ -89,17 +91,27 @@ pub async fn complete(services: &web::Data<Services>, gateways: &Gateways, order
     };
     let (job, ticket) = admission::admit(services, gateways, read, claim, session).await?;
     if job.request.stream {
-        let (head, started) = oneshot::channel();
-        services.tasks.spawn(stream::run(job, ticket, head));
-        return started.await.map_err(|_| lost())?.map(Answer::Stream);
+        return start_stream(services, job, ticket).await.map_err(|_| lost())?.map(Answer::Stream);
     }
+    start_plain(services, job, ticket).await.map_err(|_| lost())?.map(Answer::Plain)
+}
+
+// The call's future is boxed: a task moves its own when it is made and when it ends.
+
+fn start_stream(services: &Services, job: Box<Job>, ticket: Ticket) -> oneshot::Receiver<Result<StreamHead, ApiError>> {
+    let (head, started) = oneshot::channel();
+    services.tasks.spawn(Box::pin(stream::run(job, ticket, head)));
+    started
+}
+
+fn start_plain(services: &Services, job: Box<Job>, ticket: Ticket) -> oneshot::Receiver<Result<PlainAnswer, ApiError>> {
     let (reply, answered) = oneshot::channel();
-    services.tasks.spawn(async move {
+    services.tasks.spawn(Box::pin(async move {
         let answer = plain::run(job, ticket).await;
         // A client that has left is charged all the same (decision 8).
         drop(reply.send(answer));
-    });
-    answered.await.map_err(|_| lost())?.map(Answer::Plain)
+    }));
+    answered
 }
 
 /// The task is gone without an answer: it panicked, and its hold was released.

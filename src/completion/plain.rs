@@ -48,14 +48,14 @@ pub(super) async fn run(mut job: Box<Job>, ticket: Ticket) -> Result<PlainAnswer
 /// its words would be kept before it is known that they are paid for.
 async fn answer(job: &mut Job, ticket: Ticket) -> Result<(Whole, Option<i64>, Bill), ApiError> {
     let begun = match job.session {
-        Some(_) => Begun::Held(job.open::<ToEnd>(ticket, &mut Attempts::new(job)).await?),
+        Some(_) => Begun::Held(Box::pin(job.open::<ToEnd>(ticket, &mut Attempts::new(job))).await?),
         None => job.begin::<ToEnd>(ticket, &mut Attempts::new(job)).await?,
     };
     let opened = match begun {
         Begun::Held(opened) => opened,
         Begun::Answered(ticket, whole) => match job.close_early(ticket, &whole.offer, &whole.received).await? {
             Ok(bill) => return Ok((whole, None, bill)),
-            Err(ticket) => job.answer_within::<ToEnd>(ticket, Some(Ok(whole)), &mut Attempts::new(job)).await?,
+            Err(ticket) => Box::pin(job.answer_within::<ToEnd>(ticket, Some(Ok(whole)), &mut Attempts::new(job))).await?,
         },
     };
     let Opened { ticket, answered: whole, limit } = opened;
@@ -80,7 +80,7 @@ impl Reach for ToEnd {
                     answered.is_good();
                     return Ok(Whole { offer: answered.offer().clone(), body, received });
                 }
-                Err(error) => answered = attempts.after(answered, &error, permit, limit).await?,
+                Err(error) => answered = Box::pin(attempts.after(answered, &error, permit, limit)).await?,
             }
         }
     }

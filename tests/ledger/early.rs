@@ -33,7 +33,8 @@ async fn a_call_that_is_over_at_once_is_one_row_and_charged_exactly() {
     let expected = Settled { charged: Nanos(60), debt: Nanos::ZERO, balance_after: Nanos(940), journaled: false };
     assert_eq!(settled, expected);
     assert_eq!(house.balance(user).await, Balance { credits: Nanos(940), ..Balance::default() });
-    let written_once = "SELECT count(*) FROM holds WHERE state = 1 AND charged = 60 AND amount = 100 AND closed_at = created_at AND xmin = (
+    let written_once =
+        "SELECT count(*) FROM holds WHERE state = 1 AND charged = 60 AND amount = 100 AND closed_at = created_at AND xmin = (
         SELECT xmin FROM usage_records)";
     assert_eq!(database.number(written_once).await, 1);
     house.assert_clean().await;
@@ -106,6 +107,7 @@ async fn with_the_database_away_such_a_call_is_refused_and_never_charged() {
     database.accept_connections().await;
     let again = async || house.ledger.hold(hold_of(user, 1)).unwrap().confirm().await.is_ok();
     eventually("holds are granted again", again).await;
-    eventually("all is free", async || house.balance(user).await == Balance { credits: Nanos(1_000), ..Balance::default() }).await;
+    eventually("all is free", async || house.balance(user).await == Balance { credits: Nanos(1_000), ..Balance::default() })
+        .await;
     house.assert_clean().await;
 }

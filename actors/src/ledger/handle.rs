@@ -101,7 +101,12 @@ impl Ledger {
         self.desk.live.insert(&terms);
         let hold = Command::Hold { terms, least: least.0.min(amount.0) };
         let decision = self.desk.queue_up(hold, Some(Arc::clone(&place)), Some(in_line), early && patient);
-        Ok(Ticket::new(Arc::clone(&self.desk), terms, early, Pending { decision, decided: None, place, patient: early && patient }))
+        Ok(Ticket::new(
+            Arc::clone(&self.desk),
+            terms,
+            early,
+            Pending { decision, decided: None, place, patient: early && patient },
+        ))
     }
 
     /// Puts money in. Safe to repeat under the same id.

@@ -133,7 +133,7 @@ impl<'a> Attempts<'a> {
         loop {
             let now = if self.failed == 0 { self.job.started } else { Instant::now() };
             let Some(asked) = self.choose(now) else {
-                self.rest().await?;
+                Box::pin(self.rest()).await?;
                 continue;
             };
             self.may_ask(asked.offer, now)?;

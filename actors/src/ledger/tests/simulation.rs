@@ -137,7 +137,15 @@ struct Caller {
 
 impl Caller {
     fn new(process: Process, dice: StdRng) -> Self {
-        Self { process, dice, next_id: 1, holds: HashMap::new(), places: HashMap::new(), credits: HashMap::new(), unknown: Vec::new() }
+        Self {
+            process,
+            dice,
+            next_id: 1,
+            holds: HashMap::new(),
+            places: HashMap::new(),
+            credits: HashMap::new(),
+            unknown: Vec::new(),
+        }
     }
 
     fn think(&mut self) -> Vec<Command> {
@@ -165,7 +173,8 @@ impl Caller {
 
     /// Held and not closed yet, in the same order for the same seed.
     fn open(&self) -> Vec<Uuid> {
-        let is_unknown = |id: &Uuid| self.unknown.iter().any(|it| matches!(it, Command::Close { terms, .. } if terms.hold.0 == *id));
+        let is_unknown =
+            |id: &Uuid| self.unknown.iter().any(|it| matches!(it, Command::Close { terms, .. } if terms.hold.0 == *id));
         let is_open = |(id, known): &(&Uuid, &Known)| known.granted.is_some() && known.cost.is_none() && !is_unknown(id);
         let open = self.holds.iter().filter(is_open);
         let mut ids: Vec<Uuid> = open.map(|(id, _)| *id).collect();

@@ -171,7 +171,8 @@ impl<D: Database> Writer<D> {
                     let decided = outcomes.len();
                     for command in part {
                         let hold = hold_before(command, commands.iter().copied().zip(&outcomes).take(decided));
-                        outcomes.push(self.put_off(command, hold.unwrap_or(if was_sent { Fate::Unknown } else { Fate::Refused })));
+                        outcomes
+                            .push(self.put_off(command, hold.unwrap_or(if was_sent { Fate::Unknown } else { Fate::Refused })));
                     }
                 }
                 Err(trouble) => {
