@@ -52,6 +52,7 @@ impl Settings {
             upstreams: self.upstream_options(),
             retention: self.retention(),
             instance,
+            calls_max: self.server.calls_max,
             data_dir: self.server.data_dir.clone(),
         })
     }

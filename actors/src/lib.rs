@@ -75,6 +75,8 @@ pub struct ActorsOptions {
     pub retention: Retention,
     /// This replica's name: the same after a restart, another one for every replica.
     pub instance: String,
+    /// Completions under way at once, at most [`OPEN_HOLDS_MAX`](ledger::OPEN_HOLDS_MAX).
+    pub calls_max: usize,
     /// For the ledger's journal and anchors, the audit trail's heads, and the activity's journal.
     pub data_dir: PathBuf,
 }
@@ -92,14 +94,15 @@ impl Actors {
     ) -> std::io::Result<Self> {
         let ActorsDeps { store, clock, gateways, shared_counters, privy_keys, mut rng } = deps;
         let run = uuid::Builder::from_random_bytes(rand::RngExt::random(&mut rng)).into_uuid();
-        let ActorsOptions { identity, limiter, catalog, upstreams, retention, instance, data_dir } = options;
+        let ActorsOptions { identity, limiter, catalog, upstreams, retention, instance, calls_max, data_dir } = options;
         let activity_deps = ActivityDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io: store.io().clone() };
         let activity = activity::start(&arbiters.slow, supervision, activity_deps, &data_dir)?;
         let ActivityService { activity, actor: activity_face } = activity;
         let attempts = attempts::start(Arc::new(store.clone()), store.io());
         let heads_dir = data_dir.clone();
+        let (clock_of_ledger, open_max, batch_max) = (Arc::clone(&clock), calls_max, BATCH_MAX);
         let ledger_options =
-            LedgerOptions { store: store.clone(), clock: Arc::clone(&clock), instance, data_dir, batch_max: BATCH_MAX };
+            LedgerOptions { store: store.clone(), clock: clock_of_ledger, instance, data_dir, open_max, batch_max };
         let LedgerService { ledger, actor, ready } = ledger::start(&arbiters.hot, supervision, ledger_options)?;
         if tokio::time::timeout(LEDGER_READY_LIMIT, ready).await.is_err() {
             tracing::error!("the ledger has no database yet");

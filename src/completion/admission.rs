@@ -56,9 +56,12 @@ pub(super) struct ReadOrder {
 /// Reads the request and finds who may serve it.
 ///
 /// # Errors
-/// 400, 403 for a model that the key may not use, 404.
+/// 503 before anything is read when no call can be taken: above capacity refusals must cost little. 400, 403 for a model that the key may not use, 404.
 pub(super) fn read(services: &Services, order: Order) -> Result<ReadOrder, ApiError> {
     let started = Instant::now();
+    if !services.actors.ledger.has_room() {
+        return Err(of_ledger(LedgerError::Overloaded));
+    }
     let Order { caller, body, query, idempotency_key } = order;
     let mut request = ChatRequest::read(body.clone())?;
     check_allowed(&caller, &request)?;

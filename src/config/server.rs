@@ -4,8 +4,9 @@ use super::{ConfigError, Reader};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use tollgate_actors::ledger::OPEN_HOLDS_MAX;
 
-/// `BIND_ADDR`, `HTTP_WORKERS`, `MAX_CONNECTIONS`, `PUBLIC_URL`, `CORS_ORIGINS`, `TRUSTED_PROXIES`, `DATA_DIR`.
+/// `BIND_ADDR`, `HTTP_WORKERS`, `MAX_CONNECTIONS`, `MAX_CALLS`, `PUBLIC_URL`, `CORS_ORIGINS`, `TRUSTED_PROXIES`, `DATA_DIR`.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
     /// `BIND_ADDR`, 127.0.0.1:8000; port 0 picks a free one.
@@ -14,6 +15,8 @@ pub struct ServerSettings {
     pub workers: usize,
     /// `MAX_CONNECTIONS`, 25,000: open ones of each worker; more wait in the kernel's queue.
     pub connections_max: usize,
+    /// `MAX_CALLS`, 16,384: completions under way at once, each with its hold and its buffers. Who comes beyond is told 503.
+    pub calls_max: usize,
     /// `PUBLIC_URL`: how the world reaches us, in links. Default: the address that is served.
     pub public_url: Option<String>,
     /// `CORS_ORIGINS`, any.
@@ -42,6 +45,7 @@ impl ServerSettings {
             )?,
             workers: env.number("HTTP_WORKERS", cores, 1..=1_024)?,
             connections_max: env.number("MAX_CONNECTIONS", 25_000, 1..=1_000_000)?,
+            calls_max: env.number("MAX_CALLS", OPEN_HOLDS_MAX, 1..=OPEN_HOLDS_MAX)?,
             public_url: env.http_url("PUBLIC_URL")?,
             cors_origins: read_origins(env)?,
             trusted_proxies: env.list("TRUSTED_PROXIES").iter().map(|entry| network(entry)).collect::<Result<_, _>>()?,

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tollgate_actors::ledger::{
-    self, Asset, BATCH_MAX, Balance, Credit, HoldRequest, Ledger, LedgerActor, LedgerOptions, Source, UserAccounts,
+    self, Asset, BATCH_MAX, Balance, Credit, HoldRequest, Ledger, LedgerActor, LedgerOptions, OPEN_HOLDS_MAX, Source,
+    UserAccounts,
 };
 use tollgate_actors::ports::Clock;
 use tollgate_actors::runtime::{Arbiters, Handle, RestartPolicy, Supervision};
@@ -74,6 +75,7 @@ impl House {
             clock: Arc::<TurnedClock>::clone(clock),
             instance: "test".to_owned(),
             data_dir: data_dir.clone(),
+            open_max: OPEN_HOLDS_MAX,
             batch_max,
         };
         let service = ledger::start(&arbiters.hot, &supervision, options).unwrap();

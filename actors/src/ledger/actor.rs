@@ -40,7 +40,7 @@ pub struct LedgerService {
 /// The journal can't be opened: another server uses the same data folder, or the disk refuses.
 pub fn start(arbiter: &ArbiterHandle, supervision: &Supervision, options: LedgerOptions) -> std::io::Result<LedgerService> {
     let (desk, queue) = Desk::new();
-    let ledger = Ledger::new(Arc::clone(&desk), options.store.clone());
+    let ledger = Ledger::new(Arc::clone(&desk), options.store.clone(), options.open_max);
     let writer = Writer::new(options.clone(), Arc::clone(&desk))?;
     let (tell_ready, ready) = oneshot::channel();
     let stop = CancellationToken::new();

@@ -13,8 +13,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tollgate_domain::{AccountId, Nanos};
 use tollgate_store::Store;
 
-/// Holds that may be open at once in this process. Each is a call under way with its buffers; more would not be
-/// answered in good time on any machine that this runs on.
+/// Holds that may be open at once in this process, if the settings don't say less. Each is a call under way with its buffers; more
+/// would not be answered in good time on any machine that this runs on.
 pub const OPEN_HOLDS_MAX: usize = 16_384;
 /// Credits under way at once: sign-ups, payments, grants.
 const CREDITS_MAX: usize = 256;
@@ -72,16 +72,23 @@ impl Desk {
 pub struct Ledger {
     pub(super) desk: Arc<Desk>,
     places: Arc<Semaphore>,
+    open_max: usize,
     credits: Arc<Semaphore>,
     pub(super) budgets: Arc<Budgets>,
     pub(super) store: Store,
 }
 
 impl Ledger {
-    pub(super) fn new(desk: Arc<Desk>, store: Store) -> Self {
-        let places = Arc::new(Semaphore::new(OPEN_HOLDS_MAX));
+    pub(super) fn new(desk: Arc<Desk>, store: Store, open_max: usize) -> Self {
+        let places = Arc::new(Semaphore::new(open_max));
         let credits = Arc::new(Semaphore::new(CREDITS_MAX));
-        Self { desk, places, credits, budgets: Arc::default(), store }
+        Self { desk, places, open_max, credits, budgets: Arc::default(), store }
+    }
+
+    /// Would a hold be taken now? Who is to be refused anyway need not be read first.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.places.available_permits() > 0 && !self.desk.line.is_slow()
     }
 
     /// Asks for a hold. The ticket is pending until it is confirmed.
@@ -163,6 +170,6 @@ impl Ledger {
     /// Holds open in this process, and commands that wait to be written: for metrics.
     #[must_use]
     pub fn load(&self) -> (usize, usize) {
-        (OPEN_HOLDS_MAX.saturating_sub(self.places.available_permits()), self.desk.queued())
+        (self.open_max.saturating_sub(self.places.available_permits()), self.desk.queued())
     }
 }

@@ -25,10 +25,15 @@ pub struct InLine {
 }
 
 impl Line {
-    /// `None` when the line is too long.
-    pub fn enter(self: &Arc<Self>) -> Option<InLine> {
+    /// Who comes now would wait for too long.
+    pub fn is_slow(&self) -> bool {
         let last_wait = Duration::from_millis(self.last_wait_ms.load(Ordering::Relaxed));
-        if last_wait > WAIT_MAX && self.waiting.load(Ordering::Relaxed) >= SHORT {
+        last_wait > WAIT_MAX && self.waiting.load(Ordering::Relaxed) >= SHORT
+    }
+
+    /// `None` when the line is slow.
+    pub fn enter(self: &Arc<Self>) -> Option<InLine> {
+        if self.is_slow() {
             return None;
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);

@@ -65,7 +65,8 @@ async fn at_three_times_its_capacity_a_server_serves_on_and_refuses_the_rest() {
     let (database, folder) = (TestDatabase::create().await, TestFolder::create());
     let sim = Provider::start(ProviderOptions::default()).await.unwrap();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let served = kill::start(&database, &folder, &sim, &client).await;
+    // Below what the crowd of clients has room for, and above what the machine needs to be busy.
+    let served = kill::start_with(&database, &folder, &sim, &client, &[("MAX_CALLS", "1000")]).await;
     let key = kill::rich_user(&client, served.address).await;
     let time = Duration::from_secs(if is_long() { 15 } else { 3 });
     flood::back_to_back(served.address, &key, 64, time / 3).await;

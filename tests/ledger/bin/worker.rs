@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tollgate_actors::ledger::{
-    self, Asset, BATCH_MAX, ConfirmedTicket, HoldRequest, Ledger, LedgerError, LedgerOptions, UserAccounts,
+    self, Asset, BATCH_MAX, ConfirmedTicket, HoldRequest, Ledger, LedgerError, LedgerOptions, OPEN_HOLDS_MAX, UserAccounts,
 };
 use tollgate_actors::ports::SystemClock;
 use tollgate_actors::runtime::{Arbiters, RestartPolicy, Supervision};
@@ -35,7 +35,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let arbiters = Arbiters::start()?;
     let supervision = Supervision { policy: RestartPolicy::default(), on_exhausted: Arc::new(|_| {}) };
     let clock = Arc::new(SystemClock);
-    let options = LedgerOptions { store, clock, instance: "worker".to_owned(), data_dir, batch_max: BATCH_MAX };
+    let options =
+        LedgerOptions { store, clock, instance: "worker".to_owned(), data_dir, open_max: OPEN_HOLDS_MAX, batch_max: BATCH_MAX };
     let service = ledger::start(&arbiters.hot, &supervision, options)?;
     service.ready.await?;
     let stopped = Arc::new(AtomicBool::new(false));

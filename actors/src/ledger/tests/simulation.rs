@@ -4,7 +4,7 @@
 use super::super::actor::write_until_stopped;
 use super::super::book::Book;
 use super::super::command::{Closing, Command, Outcome, Place, Seat, Terms, Upon};
-use super::super::handle::Desk;
+use super::super::handle::{Desk, OPEN_HOLDS_MAX};
 use super::super::messages::{CallRecord, Credit, LedgerError, Source, UserAccounts};
 use super::super::writer::{Writer, WriterOptions, closing_of, house_ids};
 use super::fake_database::FakeDatabase;
@@ -98,6 +98,7 @@ impl Process {
             clock: Arc::new(StoppedClock),
             instance: "simulated".to_owned(),
             data_dir: folder.to_owned(),
+            open_max: OPEN_HOLDS_MAX,
             batch_max: 8,
         };
         let writer = Writer::new(options, Arc::clone(&desk)).expect("the folder is writable");

@@ -49,6 +49,8 @@ pub struct WriterOptions<D = Store> {
     pub instance: String,
     /// Where the journal and the anchors are kept.
     pub data_dir: PathBuf,
+    /// Holds that may be open at once in this process; at most [`OPEN_HOLDS_MAX`](super::OPEN_HOLDS_MAX).
+    pub open_max: usize,
     /// Commands in one batch; [`BATCH_MAX`] but for measuring what batches are worth.
     pub batch_max: usize,
 }
