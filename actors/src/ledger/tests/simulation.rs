@@ -31,7 +31,8 @@ const OTHER_REPLICA: i32 = 200;
 const FROM_OUTSIDE: i64 = 5;
 
 // Mutants, each red: a settle that is put off and not kept; a journal that is not read at the start; a hold put off without
-// its release; a failed batch tried again on beliefs; a place noted before its former owner's holds are released.
+// its release; a failed batch tried again on beliefs; a place noted before its former owner's holds are released; a settle on a
+// pending hold that was sent and is refused all the same; one from the journal that asks for its hold.
 #[test]
 fn a_thousand_simulated_writers_lose_nothing_and_do_nothing_twice() {
     for_each_seed("simulated writers with lost, repeated and delayed replies and crashes", 1_000, |seed, dice| {

@@ -172,9 +172,8 @@ impl<D: Database> Writer<D> {
                     self.disconnect();
                     let decided = outcomes.len();
                     for command in part {
-                        let hold = hold_before(command, commands.iter().copied().zip(&outcomes).take(decided));
-                        outcomes
-                            .push(self.put_off(command, hold.unwrap_or(if was_sent { Fate::Unknown } else { Fate::Refused })));
+                        let held = was_held(command, commands.iter().copied().zip(&outcomes).take(decided));
+                        outcomes.push(self.put_off(command, held.unwrap_or(was_sent)));
                     }
                 }
                 Err(trouble) => {
@@ -195,13 +194,13 @@ impl<D: Database> Writer<D> {
         outcomes
     }
 
-    /// The database is away: what is owed goes to the journal, everything else is refused. `hold` is the fate of a settle's own hold
-    /// where that was asked for with it: once sent, it may be committed.
-    fn put_off(&mut self, command: &Command, hold: Fate) -> Outcome {
+    /// The database is away: what is owed goes to the journal, everything else is refused. `may_be_held`: the hold of a settle that
+    /// did not wait for it may be committed.
+    fn put_off(&mut self, command: &Command, may_be_held: bool) -> Outcome {
         match command {
             Command::Close { terms, closing: Closing::Settle { record, upon } } => match upon {
                 Upon::RefusedHold => Outcome::Failed(LedgerError::Unavailable),
-                Upon::PendingHold if hold == Fate::Refused => Outcome::Failed(LedgerError::Unavailable),
+                Upon::PendingHold if !may_be_held => Outcome::Failed(LedgerError::Unavailable),
                 Upon::PendingHold | Upon::Hold | Upon::Answer => self.owed.settle(terms, record, &self.desk),
             },
             Command::Close { terms, .. } => {
@@ -336,23 +335,11 @@ impl<D: Database> Writer<D> {
     }
 }
 
-/// What has become of a hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Granted,
-    Refused,
-    /// It may have been committed.
-    Unknown,
-}
-
-/// The fate of a pending settle's hold, when that was decided before it.
-fn hold_before<'a>(settle: &Command, mut decided: impl Iterator<Item = (&'a Command, &'a Outcome)>) -> Option<Fate> {
+/// Was the settle's hold granted, in full? `None` when it is not among what was decided before.
+fn was_held<'a>(settle: &Command, mut decided: impl Iterator<Item = (&'a Command, &'a Outcome)>) -> Option<bool> {
     let Command::Close { terms: Terms { hold, .. }, .. } = settle else { return None };
     decided.find_map(|(command, outcome)| match command {
-        Command::Hold { terms, .. } if terms.hold == *hold => {
-            let is_granted = *outcome == Outcome::Held { granted: terms.amount };
-            Some(if is_granted { Fate::Granted } else { Fate::Refused })
-        }
+        Command::Hold { terms, .. } if terms.hold == *hold => Some(*outcome == Outcome::Held { granted: terms.amount }),
         _ => None,
     })
 }
