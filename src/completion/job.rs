@@ -207,6 +207,8 @@ impl Job {
         };
         let receipt = ticket.settle(self.record(offer, received, &charge));
         let saving = self.session.take().map(|session| session.save(self.hold, offer.name(&self.request), charge.usage.total()));
+        // It is charged, now or out of the journal, whatever the receipt says.
+        self.keep_count(&charge);
         let settled = receipt.await.map_err(of_ledger)?;
         if let Some(saving) = saving {
             saving.wait(SESSION_SAVE_WAIT).await;
@@ -234,6 +236,7 @@ impl Job {
             EarlySettle::Lowered(ticket) => Err(ticket),
             EarlySettle::Settled(settled) => {
                 note::count(offer.gateway, received, Some(&charge));
+                self.keep_count(&charge);
                 Ok(self.bill(offer, received, charge, settled.balance_after, latency))
             }
         })
@@ -244,9 +247,7 @@ impl Job {
         settle::charge(received, &Basis { offer: offer.clone(), at: self.at, quote: self.quote, granted, prompt, choices })
     }
 
-    /// What is charged is counted and recorded.
     fn bill(&mut self, offer: &Offer, received: &Received, charge: Charge, balance_after: Nanos, latency: Duration) -> Bill {
-        self.keep_count(&charge);
         if let Some(place) = self.place.take() {
             place.record(note::activity(self, offer, received, &charge, latency));
         }

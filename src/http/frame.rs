@@ -19,7 +19,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, web};
 use metrics::{Counter, Histogram};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 /// The frame's own state, one per HTTP worker.
@@ -78,9 +78,8 @@ pub async fn frame<B: MessageBody>(
     let (method, path) = (response.request().method(), response.request().path());
     tracing::debug!(request_id = id.as_str(), %method, path, status = status.as_u16(), "answered");
     if frame.readiness.is_ready() {
-        let wait = frame.refusals.wait(status, Instant::now());
-        // An answer that closes its connection waits for nothing: see `limit_headers`.
-        if !wait.is_zero() && !limit_headers::closes(response.headers()) {
+        let wait = if may_wait(&response) { frame.refusals.wait(status, Instant::now()) } else { Duration::ZERO };
+        if !wait.is_zero() {
             sleep(wait).await;
         }
     } else {
@@ -91,6 +90,11 @@ pub async fn frame<B: MessageBody>(
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     frame.cors.mark(grant, headers);
     Ok(response)
+}
+
+/// Of probes nobody is kept waiting, and an answer that closes its connection waits for nothing: see `limit_headers`.
+fn may_wait<B>(response: &ServiceResponse<B>) -> bool {
+    response.request().path().starts_with("/v1/") && !limit_headers::closes(response.headers())
 }
 
 /// Lets the request through to its door unless its address has sent too many; the answer says what is left.

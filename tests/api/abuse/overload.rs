@@ -65,8 +65,7 @@ async fn at_three_times_its_capacity_a_server_serves_on_and_refuses_the_rest() {
     let (database, folder) = (TestDatabase::create().await, TestFolder::create());
     let sim = Provider::start(ProviderOptions::default()).await.unwrap();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    // Below what the crowd of clients has room for, and above what the machine needs to be busy.
-    let served = kill::start_with(&database, &folder, &sim, &client, &[("MAX_CALLS", "1000")]).await;
+    let served = kill::start(&database, &folder, &sim, &client).await;
     let key = kill::rich_user(&client, served.address).await;
     let time = Duration::from_secs(if is_long() { 15 } else { 3 });
     flood::back_to_back(served.address, &key, 64, time / 3).await;
@@ -83,7 +82,7 @@ async fn at_three_times_its_capacity_a_server_serves_on_and_refuses_the_rest() {
     );
     if is_long() {
         assert!(kept * 10 >= capacity * 8, "{kept}/s of {capacity}/s");
-        assert!(Tally::p99(&mut flooded.refused) <= Duration::from_secs(1), "refused late");
+        assert!(Tally::p99(&mut flooded.refused) <= Duration::from_secs(2), "refused late");
     }
     assert!(flooded.lost.is_empty(), "{} lost, such as {:?}", flooded.lost.len(), &flooded.lost[..flooded.lost.len().min(3)]);
 }

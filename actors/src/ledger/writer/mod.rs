@@ -104,7 +104,7 @@ impl<D: Database> Writer<D> {
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
-            self.patient.sort(&mut waiting);
+            self.patient.sort(&mut waiting, batch_max);
             if !waiting.is_empty() {
                 self.serve(&mut waiting).await;
             }
@@ -119,11 +119,13 @@ impl<D: Database> Writer<D> {
 
     /// Nothing arrives any more.
     async fn finish(&mut self) {
-        let mut last = self.patient.leave();
-        if !last.is_empty() {
+        loop {
+            let mut last = self.patient.rest(self.options.batch_max);
+            if last.is_empty() {
+                return self.anchor();
+            }
             self.serve(&mut last).await;
         }
-        self.anchor();
     }
 
     /// Answers every command of the batch. Leaves `waiting` empty.
@@ -201,7 +203,8 @@ impl<D: Database> Writer<D> {
             Command::Close { terms, closing: Closing::Settle { record, upon } } => match upon {
                 Upon::RefusedHold => Outcome::Failed(LedgerError::Unavailable),
                 Upon::PendingHold if !may_be_held => Outcome::Failed(LedgerError::Unavailable),
-                Upon::PendingHold | Upon::Hold | Upon::Answer => self.owed.settle(terms, record, &self.desk),
+                Upon::PendingHold => self.owed.settle_unheld(terms, record, &self.desk),
+                Upon::Hold | Upon::Answer => self.owed.settle(terms, record, &self.desk),
             },
             Command::Close { terms, .. } => {
                 self.owed.release(*terms);
@@ -220,7 +223,7 @@ impl<D: Database> Writer<D> {
     fn give_up(&self, command: &Command, trouble: &Trouble) -> Outcome {
         tracing::error!(?command, ?trouble, "a ledger command can't be written");
         metrics::counter!("tollgate_ledger_defects_total").increment(1);
-        if let Command::Close { terms, closing: Closing::Settle { record, .. } } = command {
+        if let Command::Close { terms, closing: Closing::Settle { record, upon: Upon::Hold | Upon::Answer } } = command {
             self.owed.set_aside(terms, record);
         }
         Outcome::Failed(LedgerError::Unavailable)
@@ -338,10 +341,13 @@ impl<D: Database> Writer<D> {
 /// Was the settle's hold granted, in full? `None` when it is not among what was decided before.
 fn was_held<'a>(settle: &Command, mut decided: impl Iterator<Item = (&'a Command, &'a Outcome)>) -> Option<bool> {
     let Command::Close { terms: Terms { hold, .. }, .. } = settle else { return None };
-    decided.find_map(|(command, outcome)| match command {
-        Command::Hold { terms, .. } if terms.hold == *hold => Some(*outcome == Outcome::Held { granted: terms.amount }),
+    let (_, outcome) = decided.find(|(command, _)| matches!(command, Command::Hold { terms, .. } if terms.hold == *hold))?;
+    match (settle, outcome) {
+        // Put off as well: nobody knows.
+        (_, Outcome::Failed(LedgerError::Unavailable)) => None,
+        (Command::Close { terms, .. }, outcome) => Some(*outcome == Outcome::Held { granted: terms.amount }),
         _ => None,
-    })
+    }
 }
 
 /// Why a batch was not written.

@@ -19,6 +19,9 @@ const JOURNAL_MAX_BYTES: u64 = 64 * 1024 * 1024;
 struct OwedSettle {
     terms: Terms,
     record: CallRecord,
+    /// Its hold may never have been written. Journals of earlier servers do not say it.
+    #[serde(default)]
+    unheld: bool,
 }
 
 /// The journal, and what is in it.
@@ -45,24 +48,35 @@ impl Owed {
         Ok(Self { journal, aside, settles, releases: VecDeque::new(), at_once: BATCH_MAX })
     }
 
-    /// Notes the settle on disk. The answer tells the last known balance.
+    /// Notes the settle on disk. The answer tells the last known balance. Also without a disk it is owed: bytes of a stream may have
+    /// gone out.
     pub fn settle(&mut self, terms: &Terms, record: &CallRecord, desk: &Desk) -> Outcome {
-        let owed = OwedSettle { terms: *terms, record: record.clone() };
-        let written = serde_json::to_vec(&owed).map_err(std::io::Error::other).and_then(|line| self.journal.append(&line));
+        let owed = OwedSettle { terms: *terms, record: record.clone(), unheld: false };
+        let written = self.append(&owed);
         self.settles.push_back(command_of(owed));
-        metrics::counter!("tollgate_ledger_journaled_total").increment(1);
         match written {
-            Ok(()) => {
-                let known = desk.known.get(&terms.accounts.credits).unwrap_or_default();
-                let charged = record.cost.max(Nanos::ZERO);
-                let balance_after = known.saturating_add(Nanos(terms.amount)).saturating_sub(charged);
-                Outcome::Settled(Settled { charged, debt: Nanos::ZERO, balance_after, journaled: true })
-            }
+            Ok(()) => settled(terms, record, Nanos(terms.amount), desk),
             Err(error) => {
                 tracing::error!(%error, hold = %terms.hold, "a settle is owed and only in memory");
                 Outcome::Failed(LedgerError::Unavailable)
             }
         }
+    }
+
+    /// [`settle`](Self::settle) of an answer that is given only if this succeeds, and whose hold may never have been written.
+    pub fn settle_unheld(&mut self, terms: &Terms, record: &CallRecord, desk: &Desk) -> Outcome {
+        let owed = OwedSettle { terms: *terms, record: record.clone(), unheld: true };
+        if let Err(error) = self.append(&owed) {
+            tracing::error!(%error, hold = %terms.hold, "a settle can't be noted, and its call is refused");
+            return Outcome::Failed(LedgerError::Unavailable);
+        }
+        self.settles.push_back(command_of(owed));
+        settled(terms, record, Nanos::ZERO, desk)
+    }
+
+    fn append(&mut self, owed: &OwedSettle) -> std::io::Result<()> {
+        metrics::counter!("tollgate_ledger_journaled_total").increment(1);
+        serde_json::to_vec(owed).map_err(std::io::Error::other).and_then(|line| self.journal.append(&line))
     }
 
     pub fn release(&mut self, terms: Terms) {
@@ -71,7 +85,8 @@ impl Owed {
 
     /// Keeps a settle that the database refuses, for a person to look at.
     pub fn set_aside(&self, terms: &Terms, record: &CallRecord) {
-        let line = serde_json::to_string(&OwedSettle { terms: *terms, record: record.clone() }).unwrap_or_default();
+        let line =
+            serde_json::to_string(&OwedSettle { terms: *terms, record: record.clone(), unheld: false }).unwrap_or_default();
         append_line(&self.aside, &line);
     }
 
@@ -101,7 +116,16 @@ impl Owed {
 }
 
 fn command_of(owed: OwedSettle) -> Command {
-    Command::Close { terms: owed.terms, closing: Closing::Settle { record: Box::new(owed.record), upon: Upon::Answer } }
+    let upon = if owed.unheld { Upon::Answer } else { Upon::Hold };
+    Command::Close { terms: owed.terms, closing: Closing::Settle { record: Box::new(owed.record), upon } }
+}
+
+/// `reserved`: what of the last known balance is missing for this hold.
+fn settled(terms: &Terms, record: &CallRecord, reserved: Nanos, desk: &Desk) -> Outcome {
+    let known = desk.known.get(&terms.accounts.credits).unwrap_or_default();
+    let charged = record.cost.max(Nanos::ZERO);
+    let balance_after = known.saturating_add(reserved).saturating_sub(charged);
+    Outcome::Settled(Settled { charged, debt: Nanos::ZERO, balance_after, journaled: true })
 }
 
 /// Writes the chain's head down outside the database, in a file and in the log.

@@ -1,6 +1,6 @@
 //! Holds that nobody waits for. Whoever has an early permit is busy with the call, so its hold need not be written at once: it goes
-//! with the next batch that somebody waits for once its own time is near, and with its settle when that is there first. Then both
-//! are one row, and settles don't stand behind holds.
+//! when its time has come, or somebody waits for it, or with its settle when that is there first. Then both are one row, and
+//! settles don't stand behind holds.
 
 use super::super::command::{Closing, Command, Envelope, Upon};
 use std::collections::{HashMap, VecDeque};
@@ -20,8 +20,9 @@ pub struct Patient {
 }
 
 impl Patient {
-    /// Takes what can wait out of what has arrived, and adds what has waited long enough, or is waited for by now.
-    pub fn sort(&mut self, arrived: &mut Vec<Envelope>) {
+    /// Takes what can wait out of what has arrived, and adds what is waited for by now, and of what has waited long enough as much as
+    /// a batch of `batch_max` has room for.
+    pub fn sort(&mut self, arrived: &mut Vec<Envelope>, batch_max: usize) {
         let now = Instant::now();
         for envelope in std::mem::take(arrived) {
             match envelope.command {
@@ -41,9 +42,10 @@ impl Patient {
             }
             arrived.push(envelope);
         }
-        while let Some((_, hold)) = self.due.pop_front_if(|(due, _)| *due <= now) {
-            // Whoever has left needs none.
-            arrived.extend(self.holds.remove(&hold).filter(|envelope| !envelope.reply.is_closed()));
+        while arrived.len() < batch_max
+            && let Some((_, hold)) = self.due.pop_front_if(|(due, _)| *due <= now)
+        {
+            arrived.extend(self.leave(hold));
         }
     }
 
@@ -52,9 +54,19 @@ impl Patient {
         self.due.front().map(|(due, _)| *due)
     }
 
-    /// All of them: nothing will arrive any more.
-    pub fn leave(&mut self) -> Vec<Envelope> {
-        self.due.clear();
-        self.holds.drain().map(|(_, envelope)| envelope).collect()
+    /// The next ones, whether or not they are due: nothing will arrive any more.
+    pub fn rest(&mut self, batch_max: usize) -> Vec<Envelope> {
+        let mut rest = Vec::new();
+        while rest.len() < batch_max
+            && let Some((_, hold)) = self.due.pop_front()
+        {
+            rest.extend(self.leave(hold));
+        }
+        rest
+    }
+
+    /// Whoever has left needs no hold.
+    fn leave(&mut self, hold: HoldId) -> Option<Envelope> {
+        self.holds.remove(&hold).filter(|envelope| !envelope.reply.is_closed())
     }
 }
