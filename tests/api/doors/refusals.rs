@@ -113,6 +113,10 @@ async fn without_the_database_doors_are_503_or_need_none() {
     let user = app.register_user().await;
     assert_eq!(app.get_as(&user.key, "/user/balance").await.status, 200);
     app.database.refuse_connections().await;
+    // A call whose hold and settle were sent when the connection broke may be committed, so it is served: the ledger learns by it.
+    let call = json!({"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8});
+    let is_refused = async || (app.post_as(&user.key, "/v1/chat/completions", call.clone()).await.status == 503).then_some(());
+    eventually("the ledger knows that the database is away", is_refused).await;
     for text in walk(&app, &user, 503, |door| door.from_memory).await {
         assert_eq!(text, "Service temporarily unavailable, please retry");
     }
