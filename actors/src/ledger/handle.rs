@@ -105,15 +105,11 @@ impl Ledger {
         let terms = Terms { hold: id, accounts, key, budget, asked: amount.0, amount: amount.0, lifetime };
         let is_plenty = |account| self.known_balance(account).is_some_and(|known| known.0 / 10 >= amount.0);
         let early = is_plenty(accounts.credits) && budget.is_none_or(is_plenty);
+        let patient = patient && early;
         self.desk.live.insert(&terms);
         let hold = Command::Hold { terms, least: least.0.min(amount.0) };
-        let decision = self.desk.queue_up(hold, Some(Arc::clone(&place)), Some(in_line), early && patient);
-        Ok(Ticket::new(
-            Arc::clone(&self.desk),
-            terms,
-            early,
-            Pending { decision, decided: None, place, patient: early && patient },
-        ))
+        let decision = self.desk.queue_up(hold, Some(Arc::clone(&place)), Some(in_line), patient);
+        Ok(Ticket::new(Arc::clone(&self.desk), terms, early, Pending { decision, decided: None, place, patient }))
     }
 
     /// Puts money in. Safe to repeat under the same id.

@@ -5,7 +5,7 @@
 //!
 //! Bounds: [`handle`]'s constants; a batch is at most [`writer::BATCH_MAX`] commands.
 //!
-//! Order: one writer, commands in the order of arrival.
+//! Order: one writer, commands in the order of arrival; but a hold that nobody waits for lets others go first, its own settle excepted.
 //!
 //! What a restart loses: nothing that was answered. A settle is in the database or in the journal before its receipt
 //! resolves; a hold without an owner is released at the next start, or by any replica after ten seconds.

@@ -340,13 +340,12 @@ impl<D: Database> Writer<D> {
 
 /// Was the settle's hold granted, in full? `None` when it is not among what was decided before.
 fn was_held<'a>(settle: &Command, mut decided: impl Iterator<Item = (&'a Command, &'a Outcome)>) -> Option<bool> {
-    let Command::Close { terms: Terms { hold, .. }, .. } = settle else { return None };
+    let Command::Close { terms: Terms { hold, amount, .. }, .. } = settle else { return None };
     let (_, outcome) = decided.find(|(command, _)| matches!(command, Command::Hold { terms, .. } if terms.hold == *hold))?;
-    match (settle, outcome) {
+    match outcome {
         // Put off as well: nobody knows.
-        (_, Outcome::Failed(LedgerError::Unavailable)) => None,
-        (Command::Close { terms, .. }, outcome) => Some(*outcome == Outcome::Held { granted: terms.amount }),
-        _ => None,
+        Outcome::Failed(LedgerError::Unavailable) => None,
+        decided => Some(*decided == Outcome::Held { granted: *amount }),
     }
 }
 
