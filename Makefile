@@ -16,4 +16,4 @@ bench: ## What a paid completion costs beside a bare nginx; writes bench/results
 
 chaos: ## The promises in their long sizes, within CHAOS_MINUTES (60); writes bench/results/chaos.json
 	deploy/dev/install.sh test
-	ulimit -n 16384; deploy/dev/chaos.py
+	ulimit -n "$$(ulimit -Hn)"; deploy/dev/chaos.py

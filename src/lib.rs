@@ -12,6 +12,7 @@ pub mod startup;
 pub mod telemetry;
 
 mod io;
+mod open_files;
 mod wiring;
 
 /// Chooses rustls' crypto once for the process: with two providers in the tree some clients would panic. The first line of

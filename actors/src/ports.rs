@@ -70,6 +70,9 @@ pub enum GatewayError {
     /// No connection, or one that was reset: nothing was answered.
     #[error("the connection failed: {0}")]
     Connection(String),
+    /// No connection for want of something of our own: open files, ports, memory. It says nothing of the gateway.
+    #[error("no connection could be opened: {0}")]
+    Exhausted(String),
     #[error("no answer within the {0} time-out")]
     Timeout(Phase),
     /// A status that is no 2xx. The body is cut at 64 KiB.

@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 cd "$ROOT"
 
 deploy/dev/install.sh bench
-cargo build --release --workspace --bins
+deploy/dev/release.sh
 trap 'deploy/dev/test-postgres.sh stop --owner $$' EXIT
 eval "export $(deploy/dev/test-postgres.sh start --durable --owner $$)"
 export BENCH_DATABASE_URL="$TEST_DURABLE_DATABASE_URL"

@@ -25,6 +25,23 @@ postgres_bin() {
     dirname "$initdb"
 }
 
+rust_host() {
+    rustc --version --verbose | sed -n 's/^host: //p'
+}
+
+# The program that merges profiles, of the LLVM that rustc is built with: rustup's (llvm-tools), else Debian's.
+llvm_profdata() {
+    local program
+    for program in "$(rustc --print sysroot)/lib/rustlib/$(rust_host)/bin/llvm-profdata" "/usr/lib/llvm-$(llvm_major)/bin/llvm-profdata"; do
+        [[ -x $program ]] && echo "$program" && return
+    done
+    return 1
+}
+
+llvm_major() {
+    rustc --version --verbose | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p'
+}
+
 # Runs a program as PostgreSQL may run: as ourselves, or as user postgres when we are root.
 as_postgres() {
     if ((EUID == 0)); then

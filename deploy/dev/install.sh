@@ -3,7 +3,7 @@
 #
 #   install.sh run     what `make run` needs (the default)
 #   install.sh test    also what `make test` needs
-#   install.sh bench   the same
+#   install.sh bench   also what `make bench` needs
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -38,6 +38,17 @@ list_missing_packages() {
     need redis-server has redis-server
     need nginx-light has_in_sbin nginx
     need wrk has wrk
+    [[ $purpose == test ]] && return
+    # Without it the server is built without a profile of its load; not every Debian has rustc's version.
+    if debian_has "llvm-$(llvm_major)"; then
+        need "llvm-$(llvm_major)" llvm_profdata
+    fi
+}
+
+# debian_has PACKAGE: looks again when the lists may be missing or old.
+debian_has() {
+    apt-cache show "$1" >/dev/null 2>&1 && return
+    ((EUID == 0)) && apt-get update --quiet=2 && apt-cache show "$1" >/dev/null 2>&1
 }
 
 # Debian keeps some servers where only root's PATH looks.

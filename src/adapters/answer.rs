@@ -1,10 +1,11 @@
 //! What an answer's head must be, before its body is believed.
 
+use super::transport::AnswerBody;
 use super::upstream_body::{Deadlines, UpstreamBody};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use hyper::Response;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
 use std::error::Error;
 use std::time::Duration;
@@ -24,7 +25,7 @@ pub(super) const EVENT_STREAM: &str = "text/event-stream";
 
 /// Turns a head into an answer or the error that it is. For a stream, JSON is let through: the caller makes a stream of it.
 pub(super) async fn accept(
-    response: Response<Incoming>,
+    response: Response<AnswerBody>,
     streamed: bool,
     deadlines: Deadlines,
     clock: &dyn Clock,

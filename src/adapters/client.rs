@@ -4,7 +4,7 @@ use super::transport::{KEEPALIVE, POOL_IDLE, POOL_IDLE_MAX, Transport};
 use super::{AdapterError, TimeoutSettings};
 use reqwest::redirect::Policy;
 
-/// The clients of one HTTP worker. Clones share their connections.
+/// The clients of one HTTP worker.
 #[derive(Clone)]
 pub struct Client {
     /// For what is asked rarely.

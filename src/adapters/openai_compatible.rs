@@ -3,6 +3,7 @@
 use super::answer::{JSON, PLAIN_BYTES_MAX, accept, accept_status, media_type, refuse_encoding};
 use super::client::Client;
 use super::fault;
+use super::transport::Destination;
 use super::upstream_body::{Deadlines, UpstreamBody};
 use super::{AdapterError, TimeoutSettings};
 use bytes::Bytes;
@@ -23,7 +24,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Not public: who has it can call without a hold.
 pub struct OpenAiCompatible {
     client: Client,
-    chat_uri: Uri,
+    chat: Destination,
     models_url: Url,
     headers: HeaderMap,
     timeouts: TimeoutSettings,
@@ -47,8 +48,9 @@ impl OpenAiCompatible {
         let join = |path: &str| base.join(path).map_err(|error| wrong("base URL", &error));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(USER_AGENT, HeaderValue::from_static(PROGRAM));
-        let chat_uri = join("chat/completions")?.as_str().parse().map_err(|error| wrong("base URL", &error))?;
-        Ok(Self { chat_uri, models_url: join(list_path(base.path()))?, client, headers, timeouts, clock })
+        let chat_uri: Uri = join("chat/completions")?.as_str().parse().map_err(|error| wrong("base URL", &error))?;
+        let chat = Destination::new(client.calls.clone(), chat_uri).ok_or_else(|| wrong("base URL", &"without a host"))?;
+        Ok(Self { chat, models_url: join(list_path(base.path()))?, client, headers, timeouts, clock })
     }
 
     /// Sends one completion; resolves with the head of the answer.
@@ -59,7 +61,7 @@ impl OpenAiCompatible {
         let deadlines = Deadlines::from_now(&self.timeouts);
         let streamed = call.streamed;
         let (deadline, phase) = deadlines.first();
-        let response = match timeout_at(deadline, self.client.calls.send(self.chat_request(call)?)).await {
+        let response = match timeout_at(deadline, self.chat.send(self.chat_request(call)?)).await {
             Ok(answered) => answered.map_err(|error| fault::of_call(&error))?,
             Err(_) => return Err(GatewayError::Timeout(phase)),
         };
@@ -90,7 +92,6 @@ impl OpenAiCompatible {
     fn chat_request(&self, call: UpstreamCall) -> Result<Request<Full<Bytes>>, GatewayError> {
         let mut request = Request::new(Full::new(call.body));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.chat_uri.clone();
         let headers = request.headers_mut();
         headers.clone_from(&self.headers);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -41,6 +41,10 @@ impl Deadlines {
         self.capped(Instant::now() + self.between_bytes, Phase::BetweenBytes)
     }
 
+    fn are_over(&self) -> bool {
+        Instant::now() >= self.total
+    }
+
     // Mutant: without the cap `an_answer_that_never_ends_is_cut_by_the_total_time_out` does not end.
     fn capped(&self, at: Instant, phase: Phase) -> (Instant, Phase) {
         if at < self.total { (at, phase) } else { (self.total, Phase::Total) }
@@ -70,6 +74,8 @@ where
         let incoming = self.incoming.as_mut()?;
         let (deadline, phase) = if self.begun { self.deadlines.next() } else { self.deadlines.first() };
         let piece = match timeout_at(deadline, next_data(incoming)).await {
+            // Who always has more is never waited for: then no time-out runs out by itself.
+            Ok(Some(Ok(_))) if self.deadlines.are_over() => Err(GatewayError::Timeout(Phase::Total)),
             Ok(Some(Ok(piece))) => self.admit(piece),
             Ok(None) => {
                 self.incoming = None;

@@ -3,7 +3,8 @@
 use super::demo::Demo;
 use super::environment::{Database, block_on, start_log, variable};
 use super::say;
-use crate::config::Settings;
+use crate::config::{ServerSettings, Settings};
+use crate::open_files;
 use crate::shutdown::{Drained, StopSignals};
 use crate::startup::{Application, Deps};
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ pub(super) fn run(arguments: &ServeArgs) -> anyhow::Result<ExitCode> {
         } else {
             (Settings::from_env(variable)?, None)
         };
+        fit_open_files(&mut settings.server);
         // Before a database is started for nothing.
         drop(crate::http::server::bind(settings.server.bind_addr, settings.timeouts.write)?);
         let data_dir = settings.server.data_dir.clone();
@@ -38,6 +40,19 @@ pub(super) fn run(arguments: &ServeArgs) -> anyhow::Result<ExitCode> {
         database.close().await;
         outcome
     })
+}
+
+fn fit_open_files(server: &mut ServerSettings) {
+    let Some(limit) = open_files::raise_limit() else { return };
+    if open_files::fit(server, limit) {
+        let (connections, calls) = (server.connections_max, server.calls_max);
+        tracing::warn!(
+            limit,
+            connections,
+            calls,
+            "MAX_CONNECTIONS and MAX_CALLS are lowered to what the limit on open files allows; raise it (LimitNOFILE, ulimit -n) for more"
+        );
+    }
 }
 
 async fn serve(settings: Settings, demo: Option<Demo>, signals: &mut StopSignals) -> anyhow::Result<ExitCode> {

@@ -23,6 +23,7 @@ pub fn of_gateway(gateway: GatewayId, error: &GatewayError) -> ApiError {
             "The model provider can't be reached, please retry",
         )
         .with_retry_after(RETRY_SOON),
+        GatewayError::Exhausted(_) => ApiError::unavailable(RETRY_SOON),
         GatewayError::Timeout(_) => ApiError::gateway_timeout(),
         GatewayError::Status { status, body, retry_after } => of_status(*status, &Said::of_body(body), *retry_after),
         GatewayError::Malformed(_) | GatewayError::TooLarge => ApiError::bad_gateway(),
@@ -42,6 +43,7 @@ pub fn error_in_answer(error: &RawValue) -> GatewayError {
 pub(super) const fn kind(error: &GatewayError) -> &'static str {
     match error {
         GatewayError::Connection(_) => "connection",
+        GatewayError::Exhausted(_) => "exhausted",
         GatewayError::Timeout(_) => "timeout",
         GatewayError::Status { .. } => "status",
         GatewayError::Malformed(_) => "malformed",
@@ -153,6 +155,7 @@ mod tests {
         }
         let shown = |error| of_gateway(GatewayId::OpenRouter, &error).status().as_u16();
         assert_eq!(shown(GatewayError::Connection("refused".to_owned())), 503);
+        assert_eq!(shown(GatewayError::Exhausted("too many open files".to_owned())), 503);
         assert_eq!(shown(GatewayError::Timeout(Phase::Total)), 504);
         assert_eq!(shown(GatewayError::Malformed("html".to_owned())), 502);
         assert_eq!(shown(GatewayError::TooLarge), 502);

@@ -35,7 +35,7 @@ pub enum CorsOrigins {
 }
 
 impl ServerSettings {
-    pub(super) fn read(env: &Reader<'_>) -> Result<Self, ConfigError> {
+    pub(crate) fn read(env: &Reader<'_>) -> Result<Self, ConfigError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             bind_addr: env.parsed(

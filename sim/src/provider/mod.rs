@@ -42,16 +42,19 @@ use catalogue::Catalogue;
 use control::Controls;
 use http::{Conn, Gone, Method, ReadError, Request};
 use stats::{Counters, bump};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// Lets the reader take what was sent before a reset overtakes it.
 const BEFORE_RESET: Duration = Duration::from_millis(20);
 /// After a failed accept (out of file descriptors, say) the next one waits.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(10);
+/// A crowd may come at once. The kernel may queue fewer.
+const BACKLOG: u32 = 4_096;
 
 #[derive(Clone, Copy, Debug)]
 pub struct ProviderOptions {
@@ -104,7 +107,7 @@ impl Provider {
     /// # Errors
     /// The address can't be listened on.
     pub async fn start(options: ProviderOptions) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(options.bind).await.with_context(|| format!("can't listen on {}", options.bind))?;
+        let listener = listen(options.bind).with_context(|| format!("can't listen on {}", options.bind))?;
         let addr = listener.local_addr()?;
         let shared = Arc::new(Shared {
             catalogue: Catalogue::new(options.format, options.extra_models),
@@ -187,6 +190,13 @@ impl Shared {
     fn turn(&self, change: impl FnOnce(&mut Controls)) {
         change(&mut self.controls.write().unwrap_or_else(PoisonError::into_inner));
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Owns the connections: when this task is aborted, so are they.

@@ -1,4 +1,5 @@
 use super::*;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tollgate_actors::ports::Phase;
 use tollgate_sim::provider::Behaviour;
 
@@ -50,6 +51,24 @@ async fn a_connection_that_nobody_takes_is_cut_by_the_connect_time_out() {
     }
     let gateway = gateway(format!("http://{address}"), TimeoutSettings { connect: Duration::from_millis(200), ..LONG });
     assert_eq!(end(&gateway, call("fast", false)).await, Some(GatewayError::Timeout(Phase::Connect)));
+}
+
+/// A process of its own: each test is one under nextest.
+#[tokio::test]
+async fn a_process_without_open_files_says_so_and_not_that_the_gateway_is_away() {
+    let provider = provider().await;
+    let gateway = gateway(provider.base_url(), LONG);
+    let before = getrlimit(Resource::Nofile);
+    // Every descriptor below the limit is taken.
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().count() + 32;
+    setrlimit(Resource::Nofile, Rlimit { current: Some(u64::try_from(open).unwrap()), ..before }).unwrap();
+    let taken: Vec<_> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect();
+    let ended = end(&gateway, call("fast", false)).await;
+    drop(taken);
+    setrlimit(Resource::Nofile, before).unwrap();
+    // Mutant: `EMFILE` that counts as any other error of connecting is `Connection`.
+    assert!(matches!(&ended, Some(GatewayError::Exhausted(_))), "{ended:?}");
+    assert_eq!(end(&gateway, call("fast", false)).await, None, "and then it goes on");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use super::job::Job;
 use super::route::Offer;
 use crate::http::error::ApiError;
 use actix_web::http::StatusCode;
-use policy::Next;
+use policy::{Health, Next};
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout_at};
 use tollgate_actors::ledger::CallPermit;
@@ -222,18 +222,19 @@ impl<'a> Attempts<'a> {
         let Asked { place, offer, mut pass, at } = asked;
         let now = Instant::now();
         let verdict = policy::verdict(error, begun, self.job.is_our_key(offer.gateway));
-        match verdict.blame {
-            Some(failure) => pass.failed(&offer.upstream_id, failure, now),
-            None => pass.succeeded(&offer.upstream_id),
+        match verdict.health {
+            Health::Troubled(failure) => pass.failed(&offer.upstream_id, failure, now),
+            Health::Well => pass.succeeded(&offer.upstream_id),
+            Health::Unknown => drop(pass),
         }
         self.failed = self.failed.saturating_add(1);
         report::failed(self.job, offer, self.failed, error, now.saturating_duration_since(at));
         self.keep_refusal(self.job.refusal(offer.gateway, error));
-        if matches!(verdict.blame, Some(Failure::Gateway | Failure::Key)) {
+        if matches!(verdict.health, Health::Troubled(Failure::Gateway | Failure::Key)) {
             self.unreachable.push(offer.gateway);
         }
-        let fate = match (verdict.next, verdict.blame) {
-            (Next::Again, Some(Failure::Busy(rest))) => Fate::Again(now + rest),
+        let fate = match (verdict.next, verdict.health) {
+            (Next::Again, Health::Troubled(Failure::Busy(rest))) => Fate::Again(now + rest),
             (Next::Again, _) => Fate::Again(now),
             (Next::Elsewhere | Next::Nobody, _) => Fate::Out,
         };

@@ -9,8 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
-/// Calls under way at once: more clients than this the machine of a test has no room for.
-const UNDER_WAY_MAX: usize = 6_000;
+/// Calls under way at once. The test's process holds the clients' ends and the provider's: more open files than that a machine may
+/// not allow.
+const UNDER_WAY_MAX: usize = 5_000;
 /// What a client waits for an answer. One that takes longer counts as lost.
 const PATIENCE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(5);
@@ -22,6 +23,8 @@ pub struct Tally {
     pub served: Vec<Duration>,
     /// Answered 429 or 503 with `Retry-After`.
     pub refused: Vec<Duration>,
+    /// Of those, the ones that blame the provider, which is well.
+    pub blamed: usize,
     /// Anything else: another status, no answer in time, a cut connection.
     pub lost: Vec<String>,
     /// Not sent, as too many were under way.
@@ -29,11 +32,14 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, answer: Result<String, String>, took: Duration) {
+    fn add(&mut self, answer: Result<Answer, String>, took: Duration) {
         match answer {
-            Ok(head) if head.starts_with("HTTP/1.1 200") => self.served.push(took),
-            Ok(head) if is_refusal(&head) => self.refused.push(took),
-            Ok(head) => self.lost.push(head),
+            Ok(Answer { head, .. }) if head.starts_with("HTTP/1.1 200") => self.served.push(took),
+            Ok(Answer { head, body }) if is_refusal(&head) => {
+                self.refused.push(took);
+                self.blamed += usize::from(body.contains("upstream_unavailable"));
+            }
+            Ok(Answer { head, .. }) => self.lost.push(head),
             Err(error) => self.lost.push(format!("{error} after {took:?}")),
         }
     }
@@ -47,6 +53,11 @@ impl Tally {
 fn is_refusal(head: &str) -> bool {
     let is_busy = head.starts_with("HTTP/1.1 429") || head.starts_with("HTTP/1.1 503");
     is_busy && head.to_ascii_lowercase().contains("\r\nretry-after: ")
+}
+
+struct Answer {
+    head: String,
+    body: String,
 }
 
 struct Crowd {
@@ -77,8 +88,7 @@ impl Crowd {
         self.tally.borrow_mut().add(answer, asked.elapsed());
     }
 
-    /// The head of the answer.
-    async fn exchange(&self) -> Result<String, String> {
+    async fn exchange(&self) -> Result<Answer, String> {
         let kept = self.idle.borrow_mut().pop();
         let mut socket = match kept {
             Some(socket) => socket,
@@ -97,7 +107,8 @@ impl Crowd {
                 if !head.contains("connection: close") {
                     self.idle.borrow_mut().push(socket);
                 }
-                return Ok(head);
+                let body = String::from_utf8_lossy(&answer[end + 4..]).into_owned();
+                return Ok(Answer { head, body });
             }
         }
     }
