@@ -106,6 +106,7 @@ impl Provider {
     ///
     /// # Errors
     /// The address can't be listened on.
+    #[expect(clippy::unused_async, reason = "outside of a runtime it can't be called")]
     pub async fn start(options: ProviderOptions) -> anyhow::Result<Self> {
         let listener = listen(options.bind).with_context(|| format!("can't listen on {}", options.bind))?;
         let addr = listener.local_addr()?;

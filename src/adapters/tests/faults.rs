@@ -1,4 +1,7 @@
+use super::super::upstream_body::{Deadlines, UpstreamBody};
 use super::*;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tollgate_actors::ports::Phase;
 use tollgate_sim::provider::Behaviour;
@@ -35,6 +38,19 @@ async fn an_answer_that_never_ends_is_cut_by_the_total_time_out() {
     assert_phase("slow-50", false, Phase::Total).await;
     assert_phase("slow-50", true, Phase::Total).await;
     assert_phase("endless;token-delay-20", true, Phase::Total).await;
+}
+
+#[tokio::test]
+async fn a_body_that_always_has_more_is_cut_by_the_total_time_out() {
+    let more = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(b"more"))));
+    let deadlines = Deadlines::from_now(&TimeoutSettings { total: Duration::from_millis(100), ..LONG });
+    let mut body = UpstreamBody::new(StreamBody::new(more), deadlines, u64::MAX);
+    let (started, mut ended) = (Instant::now(), None);
+    while ended.is_none() && started.elapsed() < SHORT.total {
+        ended = body.next().await.unwrap().err();
+    }
+    // Mutant: a time-out that is asked only while nothing comes never ends it.
+    assert_eq!(ended, Some(GatewayError::Timeout(Phase::Total)));
 }
 
 #[tokio::test]

@@ -10,6 +10,9 @@ mod answer;
 mod destination;
 mod line;
 
+#[cfg(test)]
+mod tests;
+
 pub(super) use answer::AnswerBody;
 pub(super) use destination::Destination;
 

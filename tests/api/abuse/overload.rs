@@ -80,7 +80,15 @@ async fn at_three_times_its_capacity_a_server_serves_on_and_refuses_the_rest() {
         flooded.unsent,
         flooded.lost.len()
     );
-    // Mutant: `EMFILE` that counts as any other error of connecting opens the breaker, in the long size.
+    let stats = sim.stats();
+    println!(
+        "the provider: {} begun, {} answered, {} given up, {} open",
+        stats.started, stats.finished, stats.cancelled, stats.open
+    );
+    eventually("no hold is open", async || {
+        (database.number("SELECT count(*) FROM holds WHERE state = 0").await == 0).then_some(())
+    })
+    .await;
     assert_eq!(flooded.blamed, 0, "refused in the name of a provider that is well");
     assert!(flooded.lost.is_empty(), "{} lost, such as {:?}", flooded.lost.len(), &flooded.lost[..flooded.lost.len().min(3)]);
     if is_long() {
