@@ -28,9 +28,9 @@ pub(super) fn run(arguments: &ServeArgs) -> anyhow::Result<ExitCode> {
         } else {
             (Settings::from_env(variable)?, None)
         };
-        fit_open_files(&mut settings.server);
         // Before a database is started for nothing.
         drop(crate::http::server::bind(settings.server.bind_addr, settings.timeouts.write)?);
+        fit_open_files(&mut settings.server);
         let data_dir = settings.server.data_dir.clone();
         let database = tokio::select! {
             database = Database::open(&mut settings.database, &data_dir) => database?,
