@@ -157,10 +157,10 @@ async fn an_answer_that_is_dropped_unread_closes_its_connection_unless_all_of_it
 
 #[tokio::test]
 async fn an_answer_whose_pieces_are_all_here_leaves_others_their_turn() {
-    const PIECES: u32 = 20_000;
+    const PIECES: usize = 20_000;
     let in_small_pieces = |mut stream: TcpStream, came: Arc<Came>| async move {
         request(&mut stream, &came).await;
-        let pieces = "1\r\na\r\n".repeat(PIECES as usize);
+        let pieces = "1\r\na\r\n".repeat(PIECES);
         let answer = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{pieces}0\r\n\r\n");
         stream.write_all(answer.as_bytes()).await.unwrap();
     };
@@ -175,7 +175,7 @@ async fn an_answer_whose_pieces_are_all_here_leaves_others_their_turn() {
             tokio::task::yield_now().await;
         }
     });
-    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes().len(), PIECES as usize);
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes().len(), PIECES);
     other.abort();
     // Mutant: without asking for leave there are fewer than ten.
     assert!(turns.load(Ordering::Relaxed) >= 100, "{turns:?}");
