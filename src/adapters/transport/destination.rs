@@ -5,6 +5,7 @@ use super::line::Line;
 use super::{KEEPALIVE, POOL_IDLE, POOL_IDLE_MAX, SendError, Stream, Transport};
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::header::{HOST, HeaderValue};
 use hyper::{Request, Response, Uri};
@@ -74,17 +75,17 @@ impl Destination {
             };
             // A connection may end while it is idle. Another one is tried only when nothing was sent.
             match failure.take_message().filter(|_| is_known) {
-                Some(unsent) => request = unsent,
+                Some(unsent) => {
+                    // What did not take it is not asked again; calls that it carries go on.
+                    lock(&self.shared).take();
+                    request = unsent;
+                }
                 None => return Err(failure.into_error().into()),
             }
         }
     }
 
-    async fn send_over(
-        &self,
-        way: Way,
-        mut request: Outgoing,
-    ) -> Result<Response<AnswerBody>, hyper::client::conn::TrySendError<Outgoing>> {
+    async fn send_over(&self, way: Way, mut request: Outgoing) -> Result<Response<AnswerBody>, TrySendError<Outgoing>> {
         match way {
             Way::Own(line) => {
                 *request.uri_mut() = self.path.clone();
@@ -95,11 +96,7 @@ impl Destination {
             Way::Shared(mut sender) => {
                 *request.uri_mut() = self.uri.clone();
                 request.headers_mut().remove(HOST);
-                let answered = sender.try_send_request(request).await;
-                if answered.is_err() && sender.is_closed() {
-                    lock(&self.shared).take_if(|shared| shared.is_closed());
-                }
-                Ok(answered?.map(AnswerBody::shared))
+                Ok(sender.try_send_request(request).await?.map(AnswerBody::shared))
             }
         }
     }
