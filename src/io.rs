@@ -1,19 +1,17 @@
-//! The I/O runtime: it drives the database's connections and migrates.
+//! The I/O runtimes: they drive the database's connections, and one of them migrates.
 
 use anyhow::Context;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// Threads that drive the database's connections. One keeps up with the ledger's writer and the pool; the second is for when
-/// the first is parsing a large answer.
-const IO_THREADS: usize = 2;
-
-/// One small multi-thread runtime. It may be dropped anywhere, which tokio's own may not.
+/// A multi-thread runtime of one thread: threads of one runtime wake each other for nothing. It may be dropped anywhere, which
+/// tokio's own may not.
 pub(crate) struct IoRuntime(Option<Runtime>, Handle);
 
 impl IoRuntime {
-    pub fn start() -> anyhow::Result<Self> {
-        let runtime = Builder::new_multi_thread().worker_threads(IO_THREADS).thread_name("io").enable_all().build();
+    /// Starts it; `name` is its thread's.
+    pub fn start(name: &'static str) -> anyhow::Result<Self> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build();
         let runtime = runtime.context("the I/O runtime does not start")?;
         let handle = runtime.handle().clone();
         Ok(Self(Some(runtime), handle))

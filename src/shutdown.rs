@@ -2,7 +2,7 @@
 //!
 //! Readiness goes, nothing new is accepted, running calls end (`DRAIN_TIMEOUT`), also those whose client has left; then the HTTP
 //! workers, on whose threads the calls ran; then the actors, those who ask before those who answer; then their threads, the pool,
-//! the I/O runtime. Each has a limit: the end comes in any case.
+//! the I/O runtimes. Each has a limit: the end comes in any case.
 
 use crate::startup::Parts;
 use std::net::{Shutdown, TcpListener};
@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const TASKS_LIMIT: Duration = Duration::from_secs(10);
 /// For each actor to write down what it holds.
 const ACTORS_LIMIT: Duration = Duration::from_secs(10);
-/// For the arbiter threads and the I/O runtime, which have nothing left to do.
+/// For the arbiter threads and the I/O runtimes, which have nothing left to do.
 const THREADS_LIMIT: Duration = Duration::from_secs(5);
 
 /// How the end went.
@@ -27,7 +27,7 @@ pub enum Drained {
 
 /// Stops everything in order. The server must be polled meanwhile.
 pub(crate) async fn drain(parts: Parts) -> Drained {
-    let Parts { server, listener, services, arbiters, io, .. } = parts;
+    let Parts { server, listener, services, arbiters, io, ledger_io, .. } = parts;
     // From now on each connection ends with its answer: then there is an end to what begins.
     services.readiness.set(false);
     tracing::info!("draining");
@@ -48,7 +48,7 @@ pub(crate) async fn drain(parts: Parts) -> Drained {
         tracing::warn!("an actors' thread did not end in time");
     }
     services.store.close();
-    let ended = io.stop(THREADS_LIMIT).await;
+    let ended = ledger_io.stop(THREADS_LIMIT).await & io.stop(THREADS_LIMIT).await;
     tracing::info!("stopped");
     if tasks.abandoned == 0 && actors && threads && ended { Drained::Clean } else { Drained::CutOff }
 }

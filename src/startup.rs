@@ -83,6 +83,7 @@ pub(crate) struct Parts {
     pub services: web::Data<Services>,
     pub arbiters: Arbiters,
     pub io: IoRuntime,
+    pub ledger_io: IoRuntime,
     /// Names of actors that could not be kept alive.
     pub lost: mpsc::UnboundedReceiver<&'static str>,
 }
@@ -103,7 +104,7 @@ impl Application {
     }
 
     async fn start(settings: Settings, deps: Deps, listener: TcpListener, address: SocketAddr) -> anyhow::Result<Self> {
-        let io = IoRuntime::start()?;
+        let (io, ledger_io) = (IoRuntime::start("io")?, IoRuntime::start("ledger")?);
         let store = open_database(&settings, &io).await?;
         io.handle().spawn(metrics::fold_forever());
         let arbiters = Arbiters::start().context("the actors' threads do not start")?;
@@ -120,6 +121,7 @@ impl Application {
         let shared_counters = shared_counters(&settings, &io).await?;
         let actors_deps = ActorsDeps {
             store: store.clone(),
+            ledger_io: ledger_io.handle().clone(),
             clock: Arc::clone(&deps.clock),
             gateways: gateways.all().to_vec(),
             shared_counters,
@@ -144,7 +146,7 @@ impl Application {
             privy,
         });
         let server = server::serve(listener.try_clone()?, &services)?;
-        let parts = Parts { server: server.handle(), listener, services, arbiters, io, lost };
+        let parts = Parts { server: server.handle(), listener, services, arbiters, io, ledger_io, lost };
         Ok(Self { address, server, parts })
     }
 

@@ -57,6 +57,8 @@ pub struct Actors {
 pub struct ActorsDeps {
     pub store: Store,
     pub clock: Arc<dyn Clock>,
+    /// The runtime of the ledger's writer and its connection: what a settle waits for shares its thread with nothing else.
+    pub ledger_io: tokio::runtime::Handle,
     /// Those that are on, for the catalogue.
     pub gateways: Vec<Arc<dyn ModelGateway>>,
     /// Where replicas decide on limits together, if there is such a place.
@@ -92,7 +94,7 @@ impl Actors {
         deps: ActorsDeps,
         options: ActorsOptions,
     ) -> std::io::Result<Self> {
-        let ActorsDeps { store, clock, gateways, shared_counters, privy_keys, mut rng } = deps;
+        let ActorsDeps { store, ledger_io, clock, gateways, shared_counters, privy_keys, mut rng } = deps;
         let run = uuid::Builder::from_random_bytes(rand::RngExt::random(&mut rng)).into_uuid();
         let ActorsOptions { identity, limiter, catalog, upstreams, retention, instance, calls_max, data_dir } = options;
         let activity_deps = ActivityDeps { table: Arc::new(store.clone()), clock: Arc::clone(&clock), io: store.io().clone() };
@@ -102,7 +104,7 @@ impl Actors {
         let heads_dir = data_dir.clone();
         let (clock_of_ledger, open_max, batch_max) = (Arc::clone(&clock), calls_max, BATCH_MAX);
         let ledger_options =
-            LedgerOptions { store: store.clone(), clock: clock_of_ledger, instance, data_dir, open_max, batch_max };
+            LedgerOptions { store: store.driven_by(ledger_io), clock: clock_of_ledger, instance, data_dir, open_max, batch_max };
         let LedgerService { ledger, actor, ready } = ledger::start(&arbiters.hot, supervision, ledger_options)?;
         if tokio::time::timeout(LEDGER_READY_LIMIT, ready).await.is_err() {
             tracing::error!("the ledger has no database yet");

@@ -116,7 +116,7 @@ fn read_settings() -> anyhow::Result<Settings> {
 
 /// Starts the actors without gateways, runs the command, and ends them in order.
 async fn with_actors(settings: &Settings, command: AdminCommand) -> anyhow::Result<()> {
-    let io = IoRuntime::start()?;
+    let io = IoRuntime::start("io")?;
     let store = open_store(settings, &io, Actor::CommandLine).await?;
     let arbiters = Arbiters::start()?;
     let supervision = Supervision { policy: RestartPolicy::default(), on_exhausted: Arc::new(|_| {}) };
@@ -127,6 +127,7 @@ async fn with_actors(settings: &Settings, command: AdminCommand) -> anyhow::Resu
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let deps = ActorsDeps {
         store: store.clone(),
+        ledger_io: io.handle().clone(),
         clock,
         gateways: Vec::new(),
         shared_counters: None,

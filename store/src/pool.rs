@@ -105,6 +105,12 @@ impl Store {
         }
     }
 
+    /// The same pool; what runs on [`io`](Self::io), and [`dedicated`](Self::dedicated) connections, from now on on that one.
+    #[must_use]
+    pub fn driven_by(&self, io: Handle) -> Self {
+        Self { io, ..self.clone() }
+    }
+
     /// The runtime that drives the connections.
     #[must_use]
     pub const fn io(&self) -> &Handle {

@@ -61,7 +61,7 @@ pub fn run(options: &Options) -> Result<()> {
     let key = server.paying_user()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let figures = runtime.block_on(async {
-        let commit_ms = latency::commit_ms(&database_url()?).await?;
+        let commit_ms = latency::commit_ms(&database_url()?, options.rate).await?;
         sim.behave(&format!("delay:{PROVIDER_MS}"))?;
         let (to_provider, to_server) = (wire::Target::provider(sim.port), wire::Target::server(server.port, &key));
         let lasting = Duration::from_secs(options.seconds);
