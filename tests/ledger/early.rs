@@ -111,3 +111,39 @@ async fn with_the_database_away_such_a_call_is_refused_and_never_charged() {
         .await;
     house.assert_clean().await;
 }
+
+// Mutant, red: `put_off` that keeps every settle whose hold was sent, as the first version did.
+#[actix_rt::test]
+async fn a_batch_that_is_cut_off_on_its_way_makes_nobody_owe_for_calls_that_were_refused() {
+    let database = TestDatabase::create().await;
+    let house = House::on(&database, &TurnedClock::new()).await;
+    let user = house.user(&database, "0.000001").await;
+    let (first_lock, second_lock) = (database.connect().await, database.connect().await);
+    let waiting = async |count| {
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        eventually("that many wait for a lock", async || database.number(waits).await == count).await;
+    };
+    first_lock.batch_execute("BEGIN; LOCK TABLE usage_records IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let first = actix_rt::spawn(ask(&house, hold_of(user, 0)).settle(record(0)));
+    waiting(1).await;
+    // While the first batch stands, the rest becomes the second one; that is cut off while it stands behind another lock.
+    let calls: Vec<_> = (0..50).map(|_| ask(&house, hold_of(user, 100)).settle(record(100))).collect();
+    let cut = async {
+        let lock = second_lock.batch_execute("BEGIN; LOCK TABLE holds IN ACCESS EXCLUSIVE MODE");
+        let let_the_first_go = async {
+            waiting(2).await;
+            first_lock.batch_execute("COMMIT").await.unwrap();
+        };
+        let (locked, ()) = tokio::join!(lock, let_the_first_go);
+        locked.unwrap();
+        waiting(1).await;
+        database.refuse_connections().await;
+    };
+    let (answers, ()) = tokio::join!(join_all(calls), cut);
+    assert!(matches!(first.await.unwrap(), Ok(EarlySettle::Settled(_))));
+    database.accept_connections().await;
+    let served = answers.iter().filter(|it| matches!(it, Ok(EarlySettle::Settled(_)))).count();
+    assert_eq!(served, 10, "as many as the balance pays for: {answers:?}");
+    eventually("what is owed is paid", async || house.balance(user).await == Balance::default()).await;
+    house.assert_clean().await;
+}

@@ -171,7 +171,7 @@ async fn of_a_thousand_calls_at_once_on_a_budget_for_ten_exactly_ten_are_served(
     to_a_tuesday_the_first(&app);
     let (user, id, key) = with_key(&app, json!({"budget_usd": 1, "budget_period": "weekly"})).await;
     // Fewer at a time than the ledger's line takes before it turns callers away on a slow machine.
-    let replies: Vec<Reply> = stream::iter(0..1_000).map(async |_| dime(&app, &key).await).buffer_unordered(400).collect().await;
+    let replies: Vec<Reply> = stream::iter(0..1_000).map(|_| dime(&app, &key)).buffer_unordered(400).collect().await;
     let served = replies.iter().filter(|reply| reply.status == 200).count();
     assert!(replies.iter().all(|reply| [200, 402].contains(&reply.status)));
     assert_eq!(served, 10);

@@ -12,7 +12,7 @@ async fn a_limit_of_100_admits_exactly_100_of_1000_concurrent_requests_and_the_o
     away_from_borders(&app);
     let user = app.register_user().await;
     grant(&app, &user, json!({"requests_per_hour": 100})).await;
-    let replies: Vec<_> = stream::iter(0..1_000).map(async |_| ask(&app, &user).await).buffer_unordered(250).collect().await;
+    let replies: Vec<_> = stream::iter(0..1_000).map(|_| ask(&app, &user)).buffer_unordered(250).collect().await;
     let (served, refused): (Vec<_>, Vec<_>) = replies.into_iter().partition(|reply| reply.status == 200);
     assert_eq!((served.len(), refused.len()), (100, 900));
     for reply in &refused {

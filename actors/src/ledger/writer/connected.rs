@@ -49,10 +49,16 @@ impl<L: Line> Connected<L> {
         Ok(self.writer.heartbeat().await?)
     }
 
-    /// Decides on beliefs, and writes if they hold.
-    pub async fn write_batch(&mut self, commands: &[&Command], at: DateTime<Utc>, desk: &Desk) -> Result<Vec<Outcome>, Trouble> {
+    /// Decides on beliefs, and writes if they hold. `decided` are the answers, from when they are sent: true once this succeeds.
+    pub async fn write_batch(
+        &mut self,
+        commands: &[&Command],
+        at: DateTime<Utc>,
+        desk: &Desk,
+        decided: &mut Vec<Outcome>,
+    ) -> Result<(), Trouble> {
         let accounts = self.believe(commands).await?;
-        let (batch, after, outcomes) = {
+        let (batch, after) = {
             let mut book = Book::new(&self.house, at, accounts, [], []);
             for command in commands {
                 if let Command::Close { terms, closing } = command
@@ -61,22 +67,22 @@ impl<L: Line> Connected<L> {
                     book.believe_open(terms);
                 }
             }
-            let outcomes: Vec<Outcome> = commands.iter().map(|command| book.decide(command)).collect();
-            let (batch, after) = book.close();
-            (batch, after, outcomes)
+            *decided = commands.iter().map(|command| book.decide(command)).collect();
+            book.close()
         };
         self.writer.write(&batch, at).await?;
         self.remember(&after, desk);
-        Ok(outcomes)
+        Ok(())
     }
 
-    /// Reads the truth under lock, decides on it, and writes that.
+    /// Reads the truth under lock, decides on it, and writes that. `decided` as of [`write_batch`](Self::write_batch).
     pub async fn write_exactly(
         &mut self,
         commands: &[&Command],
         at: DateTime<Utc>,
         desk: &Desk,
-    ) -> Result<Vec<Outcome>, Trouble> {
+        decided: &mut Vec<Outcome>,
+    ) -> Result<(), Trouble> {
         metrics::counter!("tollgate_ledger_exact_batches_total").increment(1);
         let account_ids = ids(commands, &self.house);
         let hold_ids: Vec<Uuid> = commands.iter().filter_map(|command| hold_of(command)).collect();
@@ -85,21 +91,20 @@ impl<L: Line> Connected<L> {
             .filter_map(|command| if let Command::Credit(credit) = command { Some(credit.id.0) } else { None })
             .collect();
         let house = &self.house;
-        let decided = self.writer.write_exactly(&account_ids, &hold_ids, &operation_ids, at, |truth| {
+        let written = self.writer.write_exactly(&account_ids, &hold_ids, &operation_ids, at, |truth| {
             let mut book = Book::new(house, at, truth.accounts, truth.holds, truth.operations);
-            let outcomes: Vec<Outcome> = commands.iter().map(|command| book.decide(command)).collect();
-            let (batch, after) = book.close();
-            (batch, (after, outcomes))
+            *decided = commands.iter().map(|command| book.decide(command)).collect();
+            book.close()
         });
-        let (after, outcomes) = match decided.await {
-            Ok(decided) => decided,
+        let after = match written.await {
+            Ok(after) => after,
             Err(error) => {
                 account_ids.iter().for_each(|id| self.believed.invalidate(id));
                 return Err(error.into());
             }
         };
         self.remember(&after, desk);
-        Ok(outcomes)
+        Ok(())
     }
 
     /// Releases what a dead process of this slot has left open; what runs in this one stays.
@@ -121,7 +126,7 @@ impl<L: Line> Connected<L> {
                 return Ok(());
             }
             tracing::info!(holds = releases.len(), "a dead process's holds are released");
-            self.write_exactly(&releases.iter().collect::<Vec<_>>(), at, desk).await?;
+            self.write_exactly(&releases.iter().collect::<Vec<_>>(), at, desk, &mut Vec::new()).await?;
         }
     }
 

@@ -135,47 +135,53 @@ impl<D: Database> Writer<D> {
         waiting.iter_mut().for_each(Envelope::catch_up);
         let commands: Vec<&Command> = waiting.iter().map(|envelope| &envelope.command).collect();
         let at = now(&*self.options.clock);
-        let was_sent = self.connected.is_some();
+        let mut decided = Vec::new();
         let written = match self.connected.as_mut() {
-            Some(connected) => guarded(connected.write_batch(&commands, at, &self.desk)).await,
+            Some(connected) => guarded(connected.write_batch(&commands, at, &self.desk, &mut decided)).await,
             None => Err(Trouble::Away),
         };
         let outcomes = match written {
-            Ok(outcomes) => outcomes,
-            Err(trouble) => self.serve_carefully(&commands, was_sent, trouble, at).await,
+            Ok(()) => decided,
+            Err(trouble) => {
+                if !trouble.leaves_open() {
+                    decided.clear();
+                }
+                self.serve_carefully(&commands, &decided, trouble, at).await
+            }
         };
         waiting.iter_mut().zip(&outcomes).for_each(|(envelope, outcome)| envelope.note(outcome));
         send_home(&self.desk, waiting.drain(..).zip(outcomes));
     }
 
     /// The batch failed as a whole: decides it on the truth; what fails again is halved until the guilty command stands
-    /// alone.
+    /// alone. `sent`: the answers of the batch, if it may have been committed all the same; else empty.
     async fn serve_carefully(
         &mut self,
         commands: &[&Command],
-        was_sent: bool,
+        sent: &[Outcome],
         trouble: Trouble,
         at: DateTime<Utc>,
     ) -> Vec<Outcome> {
-        if matches!(trouble, Trouble::Away | Trouble::Panicked) {
+        if trouble.leaves_open() {
             self.reconnect().await;
         }
         let mut outcomes = Vec::with_capacity(commands.len());
         let mut parts = vec![commands];
         while let Some(part) = parts.pop() {
-            let was_sent = was_sent || self.connected.is_some();
+            let mut decided = Vec::new();
             let written = match self.connected.as_mut() {
-                Some(connected) => guarded(connected.write_exactly(part, at, &self.desk)).await,
+                Some(connected) => guarded(connected.write_exactly(part, at, &self.desk, &mut decided)).await,
                 None => Err(Trouble::Away),
             };
             match written {
-                Ok(mut answers) => outcomes.append(&mut answers),
+                Ok(()) => outcomes.append(&mut decided),
                 Err(Trouble::Away) => {
                     self.disconnect();
-                    let decided = outcomes.len();
-                    for command in part {
-                        let held = was_held(command, commands.iter().copied().zip(&outcomes).take(decided));
-                        outcomes.push(self.put_off(command, held.unwrap_or(was_sent)));
+                    let before = outcomes.len();
+                    for (place, command) in part.iter().enumerate() {
+                        let held = was_held(command, commands.iter().copied().zip(&outcomes).take(before));
+                        let may_be_settled = [decided.get(place), sent.get(before + place)].into_iter().flatten().any(is_settled);
+                        outcomes.push(self.put_off(command, held.unwrap_or(may_be_settled)));
                     }
                 }
                 Err(trouble) => {
@@ -298,8 +304,9 @@ impl<D: Database> Writer<D> {
                 return;
             }
             let commands: Vec<&Command> = part.iter().collect();
-            match guarded(connected.write_exactly(&commands, at, &self.desk)).await {
-                Ok(outcomes) => {
+            let mut outcomes = Vec::new();
+            match guarded(connected.write_exactly(&commands, at, &self.desk, &mut outcomes)).await {
+                Ok(()) => {
                     for (command, outcome) in part.iter().zip(outcomes) {
                         if let Outcome::Failed(error) = outcome {
                             self.give_up(command, &Trouble::Refused(error.to_string()));
@@ -338,6 +345,10 @@ impl<D: Database> Writer<D> {
     }
 }
 
+const fn is_settled(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Settled(_))
+}
+
 /// Was the settle's hold granted, in full? `None` when it is not among what was decided before.
 fn was_held<'a>(settle: &Command, mut decided: impl Iterator<Item = (&'a Command, &'a Outcome)>) -> Option<bool> {
     let Command::Close { terms: Terms { hold, amount, .. }, .. } = settle else { return None };
@@ -359,6 +370,13 @@ enum Trouble {
     /// The database refuses the statement, or deciding it panicked.
     Refused(String),
     Panicked,
+}
+
+impl Trouble {
+    /// The batch may have been committed.
+    const fn leaves_open(&self) -> bool {
+        matches!(self, Self::Away | Self::Panicked)
+    }
 }
 
 impl From<tollgate_store::ledger::WriteError> for Trouble {
