@@ -1,7 +1,7 @@
 //! An answer in one piece. Once begun it is finished and charged, whether or not the client still waits (decision 8).
 
 use super::PlainAnswer;
-use super::attempt::{Attempts, Reach};
+use super::attempt::{Attempts, Reach, Tried};
 use super::bill::Bill;
 use super::facts::Facts;
 use super::job::{Begun, Job, Opened};
@@ -47,15 +47,17 @@ pub(super) async fn run(mut job: Box<Job>, ticket: Ticket) -> Result<PlainAnswer
 /// The answer, settled. One that is there before its hold is durable is settled together with it; but not in a chat session, where
 /// its words would be kept before it is known that they are paid for.
 async fn answer(job: &mut Job, ticket: Ticket) -> Result<(Whole, Option<i64>, Bill), ApiError> {
+    let mut attempts = Attempts::of(job, Tried::default());
     let begun = match job.session {
-        Some(_) => Begun::Held(Box::pin(job.open::<ToEnd>(ticket, &mut Attempts::new(job))).await?),
-        None => job.begin::<ToEnd>(ticket, &mut Attempts::new(job)).await?,
+        Some(_) => Begun::Held(Box::pin(job.open::<ToEnd>(ticket, &mut attempts)).await?),
+        None => job.begin::<ToEnd>(ticket, &mut attempts).await?,
     };
+    let tried = attempts.tried();
     let opened = match begun {
         Begun::Held(opened) => opened,
         Begun::Answered(ticket, whole) => match job.close_early(ticket, &whole.offer, &whole.received).await? {
             Ok(bill) => return Ok((whole, None, bill)),
-            Err(ticket) => Box::pin(job.answer_within::<ToEnd>(ticket, Some(Ok(whole)), &mut Attempts::new(job))).await?,
+            Err(ticket) => Box::pin(job.answer_within::<ToEnd>(ticket, Some(Ok(whole)), &mut Attempts::of(job, tried))).await?,
         },
     };
     let Opened { ticket, answered: whole, limit } = opened;

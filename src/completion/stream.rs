@@ -1,7 +1,7 @@
 //! An answer as it comes.
 
 use super::StreamHead;
-use super::attempt::{Answered, Attempts, ToHead};
+use super::attempt::{Answered, Attempts, ToHead, Tried};
 use super::job::{Job, Opened};
 use super::outlet::{self, Gone, HeadSender, Outlet};
 use super::plain::collect;
@@ -25,7 +25,7 @@ const AFTER_DONE: Duration = Duration::from_millis(200);
 
 /// Makes the call and passes its answer on. Every way out closes the hold.
 pub(super) async fn run(job: Box<Job>, ticket: Ticket, mut head: HeadSender<StreamHead>) {
-    let mut attempts = Attempts::new(&job);
+    let mut attempts = Attempts::of(&job, Tried::default());
     let opened = tokio::select! {
         opened = job.open::<ToHead>(ticket, &mut attempts) => opened,
         // The client has left: the call is dropped, and with it the hold.

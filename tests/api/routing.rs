@@ -395,3 +395,28 @@ async fn a_caller_chooses_the_gateway_and_names_the_model_as_he_knows_it() {
     assert!(others.iter().all(|(_, model, nanos)| model == MODEL && *nanos == MODEL_NANOS), "{others:?}");
     house.assert_clean().await;
 }
+
+/// Another replica has spent from the balance meanwhile, as this one has not heard.
+// Mutant, red: a second call that begins with attempts of its own, as the first version did.
+#[actix_web::test]
+async fn a_call_made_again_for_less_goes_on_where_its_first_attempts_ended() {
+    let house = House::new(&[]).await;
+    house.behave("503", "fast");
+    assert_eq!(house.ask(json!({})).await.status, 200);
+    house.asked();
+    house.behave("503", "fast");
+    let (spent, user) = (10_000_000_000_i64 - 300_000 - MODEL_NANOS, house.user.id);
+    let elsewhere =
+        format!("UPDATE accounts SET posted = posted - {spent} WHERE user_id = {user} AND kind = 'user' AND asset = 'usd'");
+    house.app.database.connect().await.batch_execute(&elsewhere).await.expect("another replica");
+    // A thousand tokens are $0.0006; what is left pays for some 500.
+    let reply = house.ask(json!({"max_tokens": 1_000})).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_ne!(reply.header("x-max-tokens-lowered"), "");
+    assert_eq!(house.asked(), (1, 2), "who has failed is not asked again");
+    let charged = house.charged().await;
+    assert!(
+        charged.len() == 2 && charged.iter().all(|(gateway, ..)| gateway == "chutes") && charged[1].2 <= 300_000,
+        "{charged:?}"
+    );
+}

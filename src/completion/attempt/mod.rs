@@ -91,9 +91,15 @@ enum Fate {
     Out,
 }
 
-/// The attempts so far.
+/// The attempts of a job.
 pub(super) struct Attempts<'a> {
     job: &'a Job,
+    tried: Tried,
+}
+
+/// What the attempts so far have shown. A call that is made again goes on with it.
+#[derive(Default)]
+pub(super) struct Tried {
     /// By place. What is not in it has not failed.
     fates: Vec<(usize, Fate)>,
     /// Can't be reached in this round.
@@ -111,18 +117,12 @@ pub(super) struct Attempts<'a> {
 }
 
 impl<'a> Attempts<'a> {
-    pub const fn new(job: &'a Job) -> Self {
-        Self {
-            job,
-            fates: Vec::new(),
-            unreachable: Vec::new(),
-            next: 0,
-            round: 0,
-            asked: false,
-            failed: 0,
-            refusal: None,
-            resting: None,
-        }
+    pub const fn of(job: &'a Job, tried: Tried) -> Self {
+        Self { job, tried }
+    }
+
+    pub fn tried(self) -> Tried {
+        self.tried
     }
 
     /// Asks one gateway after the other until one begins to answer.
@@ -131,13 +131,13 @@ impl<'a> Attempts<'a> {
     /// The last refusal; or 429 or 503 with `Retry-After` when all gateways rest.
     pub async fn next(&mut self, permit: &CallPermit, limit: Option<i64>) -> Result<Answered<'a>, ApiError> {
         loop {
-            let now = if self.failed == 0 { self.job.started } else { Instant::now() };
+            let now = if self.tried.failed == 0 { self.job.started } else { Instant::now() };
             let Some(asked) = self.choose(now) else {
                 Box::pin(self.rest()).await?;
                 continue;
             };
             self.may_ask(asked.offer, now)?;
-            self.asked = true;
+            self.tried.asked = true;
             match self.ask(asked.offer, permit, limit).await {
                 Ok(answer) => return Ok(Answered { answer, asked }),
                 Err(error) => self.note(asked, &error, false)?,
@@ -165,38 +165,38 @@ impl<'a> Attempts<'a> {
 
     /// The next offer of this round whose gateway may be asked.
     fn choose(&mut self, now: Instant) -> Option<Asked<'a>> {
-        for (place, offer) in self.job.offers.iter().enumerate().skip(self.next) {
-            self.next = place;
+        for (place, offer) in self.job.offers.iter().enumerate().skip(self.tried.next) {
+            self.tried.next = place;
             let is_off = self.job.gateways.get(offer.gateway).is_none();
-            if is_off || self.unreachable.contains(&offer.gateway) || !self.is_due(place, now) {
+            if is_off || self.tried.unreachable.contains(&offer.gateway) || !self.is_due(place, now) {
                 continue;
             }
             match self.job.services.actors.upstreams.admit(offer.gateway, &offer.upstream_id, now) {
                 Ok(pass) => return Some(Asked { place, offer, pass, at: now }),
                 Err(resting) => {
-                    let earlier = self.resting.filter(|earlier| earlier.until <= resting.until);
-                    self.resting = Some(earlier.unwrap_or(resting));
+                    let earlier = self.tried.resting.filter(|earlier| earlier.until <= resting.until);
+                    self.tried.resting = Some(earlier.unwrap_or(resting));
                 }
             }
         }
-        self.next = self.job.offers.len();
+        self.tried.next = self.job.offers.len();
         None
     }
 
     fn is_due(&self, place: usize, now: Instant) -> bool {
-        match self.fates.iter().find(|(known, _)| *known == place) {
+        match self.tried.fates.iter().find(|(known, _)| *known == place) {
             None => true,
             Some((_, Fate::Out)) => false,
-            Some((_, Fate::Again(at))) => self.round > 0 && *at <= now,
+            Some((_, Fate::Again(at))) => self.tried.round > 0 && *at <= now,
         }
     }
 
     /// The first attempt is free; each further one is a retry.
     fn may_ask(&mut self, offer: &Offer, now: Instant) -> Result<(), ApiError> {
-        if self.failed == 0 {
+        if self.tried.failed == 0 {
             return Ok(());
         }
-        let is_allowed = self.failed < self.job.services.settings.upstreams.attempts
+        let is_allowed = self.tried.failed < self.job.services.settings.upstreams.attempts
             && now < self.deadline()
             && self.job.services.actors.upstreams.may_retry(now);
         report::retry(offer.gateway, is_allowed);
@@ -209,7 +209,7 @@ impl<'a> Attempts<'a> {
         };
         let body = self.job.request.upstream_body(offer.gateway, &offer.upstream_id, limit);
         let answering = gateway.complete(permit, self.job.upstream_call(offer, body));
-        if self.failed == 0 {
+        if self.tried.failed == 0 {
             return answering.await;
         }
         // The gateway's own time-outs start anew; the call's does not.
@@ -227,20 +227,20 @@ impl<'a> Attempts<'a> {
             Health::Well => pass.succeeded(&offer.upstream_id),
             Health::Unknown => drop(pass),
         }
-        self.failed = self.failed.saturating_add(1);
-        report::failed(self.job, offer, self.failed, error, now.saturating_duration_since(at));
+        self.tried.failed = self.tried.failed.saturating_add(1);
+        report::failed(self.job, offer, self.tried.failed, error, now.saturating_duration_since(at));
         self.keep_refusal(self.job.refusal(offer.gateway, error));
         if matches!(verdict.health, Health::Troubled(Failure::Gateway | Failure::Key)) {
-            self.unreachable.push(offer.gateway);
+            self.tried.unreachable.push(offer.gateway);
         }
         let fate = match (verdict.next, verdict.health) {
             (Next::Again, Health::Troubled(Failure::Busy(rest))) => Fate::Again(now + rest),
             (Next::Again, _) => Fate::Again(now),
             (Next::Elsewhere | Next::Nobody, _) => Fate::Out,
         };
-        self.fates.retain(|(known, _)| *known != place);
-        self.fates.push((place, fate));
-        self.next = place + 1;
+        self.tried.fates.retain(|(known, _)| *known != place);
+        self.tried.fates.push((place, fate));
+        self.tried.next = place + 1;
         // Another such wait must fit into the call's time.
         let first_byte = self.job.services.settings.timeouts.first_byte;
         let is_too_late = *error == GatewayError::Timeout(Phase::FirstByte) && now + first_byte > self.deadline();
@@ -249,31 +249,32 @@ impl<'a> Attempts<'a> {
 
     /// Of all refusals the last one is told; but that a gateway does not know the model says least.
     fn keep_refusal(&mut self, refusal: ApiError) {
-        if self.refusal.is_none() || refusal.status() != StatusCode::NOT_FOUND {
-            self.refusal = Some(refusal);
+        if self.tried.refusal.is_none() || refusal.status() != StatusCode::NOT_FOUND {
+            self.tried.refusal = Some(refusal);
         }
     }
 
     /// The round is over. Waits for the next one, if it may bring anything.
     async fn rest(&mut self) -> Result<(), ApiError> {
         let settings = &self.job.services.settings.upstreams;
-        let soonest = self.fates.iter().filter_map(|(_, fate)| if let Fate::Again(at) = fate { Some(*at) } else { None }).min();
-        let may_go_on = self.asked && self.failed < settings.attempts;
+        let soonest =
+            self.tried.fates.iter().filter_map(|(_, fate)| if let Fate::Again(at) = fate { Some(*at) } else { None }).min();
+        let may_go_on = self.tried.asked && self.tried.failed < settings.attempts;
         let Some(soonest) = soonest.filter(|_| may_go_on) else { return Err(self.give_up()) };
         let now = Instant::now();
         let wished = soonest.saturating_duration_since(now);
-        let wait = policy::backoff(self.round, settings.backoff, rand::random()).max(wished);
+        let wait = policy::backoff(self.tried.round, settings.backoff, rand::random()).max(wished);
         if wished > settings.wait_max || now + wait >= self.deadline() {
             return Err(self.give_up());
         }
         sleep(wait).await;
-        (self.round, self.next, self.asked) = (self.round + 1, 0, false);
-        self.unreachable.clear();
+        (self.tried.round, self.tried.next, self.tried.asked) = (self.tried.round + 1, 0, false);
+        self.tried.unreachable.clear();
         Ok(())
     }
 
     fn give_up(&mut self) -> ApiError {
-        self.refusal.take().unwrap_or_else(|| match self.resting {
+        self.tried.refusal.take().unwrap_or_else(|| match self.tried.resting {
             Some(Resting { until, busy }) => all_rest(until.saturating_duration_since(Instant::now()), busy),
             None => ApiError::unavailable(RETRY_SOON).with_message("No gateway that has this model is switched on"),
         })
