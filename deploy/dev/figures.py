@@ -58,9 +58,9 @@ def streams():
     added = {q: result["server"][q] - result["direct"][q] for q in ("p50_ms", "p99_ms")}
     commit, many = result["commit_ms"], result["streams"]
     return [
-        f"At {result['rate']} calls a second to a provider that thinks for 60 ms the server adds {added['p50_ms']:.1f} ms (p50) and "
-        f"{added['p99_ms']:.1f} ms (p99) where one commit of the disk takes {commit:.2f} ms (promised: "
-        f"{2 * commit + 0.5:.1f} and {2 * commit + 10.5:.1f}). {many['at_once']:,} streams at once, for {many['seconds']} s: "
+        f"At {result['rate']} calls a second to a provider that thinks for 60 ms the server adds {added['p50_ms']:.2f} ms (p50) and "
+        f"{added['p99_ms']:.2f} ms (p99), where a commit of one row at that pace takes {commit:.2f} ms (promised, as calls go out before "
+        f"their hold is written: {commit + 0.5:.2f} and {commit + 10.5:.2f}). {many['at_once']:,} streams at once, for {many['seconds']} s: "
         f"{many['failed']} of {many['whole']:,} fail, {many['kib_each']:.0f} KiB of memory each. ({origin(result)})"
     ]
 

@@ -51,7 +51,7 @@ impl ModelGateway for Gateway {
             let body = self.api.model_list().await?;
             let dialect = self.dialect;
             // Some milliseconds of work: not on a thread that drives connections.
-            let read = tokio::task::spawn_blocking(move || dialect.read(&body)).await;
+            let read = tokio::task::spawn_blocking(move || dialect.read(body)).await;
             let listed = read.unwrap_or_else(|lost| Err(GatewayError::Malformed(lost.to_string())));
             listed.map(|listed| -> ModelList { Box::new(listed) })
         }

@@ -4,7 +4,7 @@ use crate::{Store, StoreError};
 use chrono::{DateTime, Utc};
 use diesel::prelude::{OptionalExtension, QueryableByName};
 use diesel::sql_query;
-use diesel::sql_types::{Text, Timestamptz};
+use diesel::sql_types::{Binary, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use tollgate_domain::GatewayId;
 
@@ -13,9 +13,9 @@ use tollgate_domain::GatewayId;
 pub struct StoredList {
     #[diesel(sql_type = Timestamptz)]
     pub fetched_at: DateTime<Utc>,
-    /// A JSON array; its meaning is the catalogue's. `jsonb` does not keep the order of an object's keys.
-    #[diesel(sql_type = Text)]
-    pub models: String,
+    /// The models, as the catalogue packs them.
+    #[diesel(sql_type = Binary)]
+    pub packed: Vec<u8>,
 }
 
 /// The saved list of a gateway.
@@ -24,24 +24,24 @@ pub struct StoredList {
 /// As all of the store.
 pub async fn find_list(store: &Store, gateway: GatewayId) -> Result<Option<StoredList>, StoreError> {
     let mut connection = store.get().await?;
-    let query = sql_query("SELECT fetched_at, models::text AS models FROM catalog_snapshots WHERE gateway = $1");
+    let query = sql_query("SELECT fetched_at, packed FROM catalog_snapshots WHERE gateway = $1");
     Ok(query.bind::<Text, _>(gateway.as_str()).get_result(&mut connection).await.optional()?)
 }
 
 /// Saves a gateway's list, unless another replica has saved a newer one.
 ///
 /// # Errors
-/// As all of the store; `Query` for text that is no JSON, or holds a NUL.
+/// As all of the store.
 pub async fn save_list(store: &Store, gateway: GatewayId, list: &StoredList) -> Result<(), StoreError> {
     let mut connection = store.get().await?;
     sql_query(
-        "INSERT INTO catalog_snapshots (gateway, fetched_at, models) VALUES ($1, $2, $3::jsonb)
-         ON CONFLICT (gateway) DO UPDATE SET fetched_at = EXCLUDED.fetched_at, models = EXCLUDED.models
+        "INSERT INTO catalog_snapshots (gateway, fetched_at, packed) VALUES ($1, $2, $3)
+         ON CONFLICT (gateway) DO UPDATE SET fetched_at = EXCLUDED.fetched_at, packed = EXCLUDED.packed
          WHERE catalog_snapshots.fetched_at <= EXCLUDED.fetched_at",
     )
     .bind::<Text, _>(gateway.as_str())
     .bind::<Timestamptz, _>(list.fetched_at)
-    .bind::<Text, _>(&list.models)
+    .bind::<Binary, _>(&list.packed)
     .execute(&mut connection)
     .await?;
     Ok(())

@@ -128,7 +128,7 @@ diesel::table! {
     catalog_snapshots (gateway) {
         gateway -> Text,
         fetched_at -> Timestamptz,
-        models -> Jsonb,
+        packed -> Bytea,
     }
 }
 

@@ -1,8 +1,12 @@
 //! Where the last good lists outlive the process.
 
+use crate::ports::CatalogModel;
+use flate2::Compression;
+use flate2::bufread::GzDecoder;
+use flate2::write::GzEncoder;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use serde_json::Value;
+use std::io::{self, BufReader};
 use tollgate_domain::GatewayId;
 use tollgate_store::catalog::{StoredList, find_list, save_list};
 use tollgate_store::{Store, StoreError};
@@ -24,15 +28,32 @@ impl CatalogArchive for Store {
     }
 }
 
-/// PostgreSQL's text knows no NUL; one in a description must not cost the whole list.
-pub(super) fn strip_nul(value: &mut Value) {
-    match value {
-        Value::String(text) => text.retain(|letter| letter != '\0'),
-        Value::Array(items) => items.iter_mut().for_each(strip_nul),
-        Value::Object(fields) => {
-            fields.retain(|name, _| !name.contains('\0'));
-            fields.values_mut().for_each(strip_nul);
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+/// Packs a list model by model, as JSON under gzip: as text it would take the room of all that the catalogue keeps of it, and that
+/// again in each buffer on its way.
+pub(super) struct Packer {
+    out: GzEncoder<Vec<u8>>,
+    wrong: Option<io::Error>,
+}
+
+impl Packer {
+    pub fn new() -> Self {
+        Self { out: GzEncoder::new(Vec::new(), Compression::fast()), wrong: None }
     }
+
+    pub fn add(&mut self, model: &CatalogModel) {
+        if let Err(error) = serde_json::to_writer(&mut self.out, model) {
+            self.wrong = Some(error.into());
+        }
+    }
+
+    /// # Errors
+    /// A model that can't be written.
+    pub fn finish(self) -> io::Result<Vec<u8>> {
+        self.wrong.map_or_else(|| self.out.finish(), Err)
+    }
+}
+
+/// The models of a packed list, one after the other.
+pub(super) fn unpack(packed: &[u8]) -> impl Iterator<Item = serde_json::Result<CatalogModel>> {
+    serde_json::Deserializer::from_reader(BufReader::new(GzDecoder::new(packed))).into_iter()
 }

@@ -1,12 +1,11 @@
 //! One gateway's refresh, from the question to the published snapshot. It runs on the I/O runtime and, where it computes,
 //! on that runtime's blocking pool: a list of 20,000 models must not hold up the actors' thread.
 
-use super::archive::{CatalogArchive, strip_nul};
+use super::archive::{CatalogArchive, Packer, unpack};
 use super::messages::CatalogError;
 use super::snapshot::{CatalogSnapshot, GatewayList};
-use crate::ports::{CatalogModel, Clock, ModelGateway};
+use crate::ports::{Clock, ModelGateway};
 use arc_swap::ArcSwap;
-use serde_json::value::RawValue;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,17 +55,17 @@ impl Desk {
         let fetched_at = self.clock.now();
         let desk = Arc::clone(self);
         let published = tokio::task::spawn_blocking(move || {
-            let mut saved = Saved::default();
-            let list = GatewayList::new(id, fetched_at, models.inspect(|model| saved.add(model)), desk.default_price);
+            let mut packer = Packer::new();
+            let list = GatewayList::new(id, fetched_at, models.inspect(|model| packer.add(model)), desk.default_price);
             // Mutant: without this line `an_empty_list_switches_nothing_off` is red.
             if list.entries.is_empty() {
                 return Err(CatalogError::Empty(id));
             }
-            Ok((desk.publish(&list), saved.finish()))
+            Ok((desk.publish(&list), packer.finish().map_err(|error| error.to_string())))
         });
-        let (count, saved) = published.await.map_err(|_| CatalogError::Lost(id))??;
+        let (count, packed) = published.await.map_err(|_| CatalogError::Lost(id))??;
         let saving =
-            async { self.archive.save(id, StoredList { fetched_at, models: saved? }).await.map_err(|error| error.to_string()) };
+            async { self.archive.save(id, StoredList { fetched_at, packed: packed? }).await.map_err(|error| error.to_string()) };
         if let Err(error) = saving.await {
             tracing::warn!(gateway = %id, %error, "the catalogue could not be saved");
         }
@@ -100,41 +99,8 @@ impl Desk {
 
 /// A saved list as it was, or an error when one of its models is in another form.
 fn saved_list(gateway: GatewayId, stored: &StoredList, default: PricePerMillion) -> serde_json::Result<GatewayList> {
-    let texts: Vec<&RawValue> = serde_json::from_str(&stored.models)?;
     let mut wrong = None;
-    let models = texts.iter().map_while(|text| serde_json::from_str(text.get()).map_err(|error| wrong = Some(error)).ok());
+    let models = unpack(&stored.packed).map_while(|model| model.map_err(|error| wrong = Some(error)).ok());
     let list = GatewayList::new(gateway, stored.fetched_at, models, default);
     wrong.map_or(Ok(list), Err)
-}
-
-/// A list as it is saved: a JSON array, written model by model.
-#[derive(Default)]
-struct Saved {
-    text: String,
-    wrong: Option<String>,
-}
-
-impl Saved {
-    fn add(&mut self, model: &CatalogModel) {
-        self.text.push(if self.text.is_empty() { '[' } else { ',' });
-        match to_text(model) {
-            Ok(text) => self.text.push_str(&text),
-            Err(error) => self.wrong = Some(error.to_string()),
-        }
-    }
-
-    fn finish(mut self) -> Result<String, String> {
-        self.text.push(']');
-        self.wrong.map_or(Ok(self.text), Err)
-    }
-}
-
-fn to_text(model: &CatalogModel) -> serde_json::Result<String> {
-    let text = serde_json::to_string(model)?;
-    if !text.contains("\\u0000") {
-        return Ok(text);
-    }
-    let mut clean = serde_json::to_value(model)?;
-    strip_nul(&mut clean);
-    Ok(clean.to_string())
 }

@@ -119,7 +119,8 @@ impl GatewayList {
         default: PricePerMillion,
     ) -> Self {
         let mut seen = HashSet::new();
-        let (mut entries, mut text) = (Vec::new(), Writer::default());
+        let models = models.into_iter();
+        let (mut entries, mut text) = (Vec::new(), Writer::for_entries(models.size_hint().1.unwrap_or_default()));
         for model in models {
             if model.gateway != gateway || model.id.is_empty() || !seen.insert(model.id.clone()) {
                 continue;

@@ -15,6 +15,9 @@ const LEADING: [&str; 4] = ["id", "object", "created", "owned_by"];
 /// Stands in an entry whose gateway does not say when it was made.
 const NO_CREATED: &str = "\"created\":null";
 
+/// More than most entries take.
+const ENTRY_BYTES: usize = 2_048;
+
 /// One list's entries, joined by commas.
 ///
 /// An entry is its gateway's public fields between OpenAI's (`object`, `owned_by`) and `charged_pricing`: so that one text
@@ -95,7 +98,7 @@ impl ListText {
 
     /// The same entries with what is charged for them now.
     pub(super) fn charged_anew(&self, entries: &[Arc<CatalogEntry>]) -> Self {
-        let mut text = Writer::default();
+        let mut text = Writer::for_entries(entries.len());
         for entry in entries {
             text.push(self.open(entry.place), entry);
         }
@@ -125,6 +128,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
+    /// With room for so many: a text that grows is copied, and takes thrice its room meanwhile. What is not used takes none.
+    pub fn for_entries(count: usize) -> Self {
+        Self { text: String::with_capacity(count.saturating_mul(ENTRY_BYTES)), spans: Vec::with_capacity(count) }
+    }
+
     /// Appends an entry that begins like that. `false`, and nothing is written, when the text has no room left (4 GiB).
     pub fn push(&mut self, open: &str, entry: &CatalogEntry) -> bool {
         let before = self.text.len();
@@ -146,8 +154,7 @@ impl Writer {
         true
     }
 
-    pub fn finish(mut self) -> ListText {
-        self.text.shrink_to_fit();
+    pub fn finish(self) -> ListText {
         let mut hasher = DefaultHasher::new();
         self.text.hash(&mut hasher);
         ListText { tag: hasher.finish(), bytes: self.text.into(), spans: self.spans.into() }

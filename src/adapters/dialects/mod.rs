@@ -23,6 +23,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use std::ops::Range;
 use tollgate_actors::ports::{CatalogModel, GatewayError};
 use tollgate_domain::GatewayId;
 
@@ -83,21 +84,29 @@ impl Dialect {
     ///
     /// # Errors
     /// `Malformed` for what is neither. An entry that is no model is left out.
-    pub fn read(&self, body: &[u8]) -> Result<Listed, GatewayError> {
-        let entries = entries(body).map_err(|error| GatewayError::Malformed(format!("the list of models: {error}")))?;
-        Ok(Listed::new(*self, entries))
+    pub fn read(&self, body: Vec<u8>) -> Result<Listed, GatewayError> {
+        let entries = entries(&body).map_err(|error| GatewayError::Malformed(format!("the list of models: {error}")))?;
+        Ok(Listed::new(*self, body, entries))
     }
 }
 
-fn entries(body: &[u8]) -> serde_json::Result<Vec<Box<RawValue>>> {
+/// Where the entries stand in the body.
+fn entries(body: &[u8]) -> serde_json::Result<Vec<Range<usize>>> {
     #[derive(Deserialize)]
-    struct Wrapped {
-        data: Vec<Box<RawValue>>,
+    struct Wrapped<'a> {
+        #[serde(borrow)]
+        data: Vec<&'a RawValue>,
     }
-    if body.trim_ascii_start().starts_with(b"[") {
-        return serde_json::from_slice(body);
-    }
-    serde_json::from_slice(body).map(|Wrapped { data }| data)
+    let entries: Vec<&RawValue> = if body.trim_ascii_start().starts_with(b"[") {
+        serde_json::from_slice(body)?
+    } else {
+        serde_json::from_slice::<Wrapped<'_>>(body)?.data
+    };
+    let place = |entry: &&RawValue| {
+        let start = entry.get().as_ptr().addr() - body.as_ptr().addr();
+        start..start + entry.get().len()
+    };
+    Ok(entries.iter().map(place).collect())
 }
 
 impl KeyPlace {

@@ -207,7 +207,7 @@ async fn an_archive_that_is_away_costs_no_list() {
 async fn an_archived_list_of_another_form_is_passed_over() {
     let world = World::with(models(&["a"])).await;
     world.settled_after(1).await;
-    world.archive.lists.lock().unwrap().values_mut().for_each(|list| list.models = r#"[{"name": 7}]"#.to_owned());
+    world.archive.lists.lock().unwrap().values_mut().for_each(|list| list.packed = b"no list".to_vec());
     world.gateway.turn(models(&["b"]));
     let world = world.restarted();
     world.catalog.warmed(PATIENCE).await;

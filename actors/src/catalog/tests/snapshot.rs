@@ -1,5 +1,5 @@
 use super::fakes::{flat, model};
-use crate::catalog::archive::strip_nul;
+use crate::catalog::archive::{Packer, unpack};
 use crate::catalog::{CatalogEntry, CatalogSnapshot, GatewayList, Run, runs};
 use crate::ports::CatalogModel;
 use serde_json::{Value, json};
@@ -418,8 +418,15 @@ fn a_list_that_is_charged_as_before_keeps_its_text_and_its_tag() {
 }
 
 #[test]
-fn what_the_database_cannot_hold_is_cut_out_of_texts() {
-    let mut value = json!({"a\u{0}": 1, "text": "x\u{0}y", "list": ["\u{0}", {"deep": "z\u{0}"}], "plain": "\\u0000"});
-    strip_nul(&mut value);
-    assert_eq!(value, json!({"text": "xy", "list": ["", {"deep": "z"}], "plain": "\\u0000"}));
+fn a_packed_list_is_the_list_again_and_a_broken_one_is_an_error() {
+    let mut odd = model(GatewayId::Glama, "odd", None);
+    odd.public["description"] = json!("line\nbreak, NUL \u{0}, \u{1F980}");
+    let models = [odd, model(GatewayId::Glama, "plain", Some(flat(2)))];
+    let mut packer = Packer::new();
+    models.iter().for_each(|model| packer.add(model));
+    let packed = packer.finish().unwrap();
+    assert_eq!(unpack(&packed).collect::<Result<Vec<_>, _>>().unwrap(), models);
+    for broken in [&packed[..packed.len() / 2], b"no list", b""] {
+        assert!(unpack(broken).any(|model| model.is_err()), "{broken:?}");
+    }
 }

@@ -11,7 +11,7 @@ use tollgate_actors::ports::{CatalogModel, GatewayError};
 use tollgate_domain::{GatewayId, PricePerMillion};
 
 fn read(gateway: GatewayId, list: &Value) -> Vec<CatalogModel> {
-    Dialect::of(gateway).unwrap().read(list.to_string().as_bytes()).unwrap().collect()
+    Dialect::of(gateway).unwrap().read(list.to_string().into()).unwrap().collect()
 }
 
 /// The model of a list that has no other.
@@ -66,7 +66,7 @@ fn a_list_may_be_bare_or_wrapped_and_an_entry_without_an_id_is_none() {
         }
         let dialect = Dialect::of(gateway).unwrap();
         for body in ["", "<html>", "{}", r#"{"data": {}}"#, r#"[{"id": "a"#, "\u{0}"] {
-            assert!(matches!(dialect.read(body.as_bytes()), Err(GatewayError::Malformed(_))), "{gateway}: {body:?}");
+            assert!(matches!(dialect.read(body.into()), Err(GatewayError::Malformed(_))), "{gateway}: {body:?}");
         }
     }
 }

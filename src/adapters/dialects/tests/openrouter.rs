@@ -22,7 +22,7 @@ fn gpt_4o() -> Value {
 }
 
 fn one(entry: Value) -> CatalogModel {
-    let mut models: Vec<CatalogModel> = DIALECT.read(json!({"data": [entry]}).to_string().as_bytes()).unwrap().collect();
+    let mut models: Vec<CatalogModel> = DIALECT.read(json!({"data": [entry]}).to_string().into()).unwrap().collect();
     assert_eq!(models.len(), 1);
     models.remove(0)
 }
@@ -150,13 +150,13 @@ fn weird_entries_become_models_with_what_is_right_in_them() {
 fn entries_without_a_usable_id_are_left_out_and_the_rest_is_kept() {
     let ids = [json!(""), json!("  "), json!(7), Value::Null, json!("a\nb"), json!("x".repeat(257)), json!("good")];
     let data: Vec<Value> = ids.into_iter().map(|id| json!({"id": id})).chain([json!("text"), json!(null)]).collect();
-    let models: Vec<CatalogModel> = DIALECT.read(json!({"data": data}).to_string().as_bytes()).unwrap().collect();
+    let models: Vec<CatalogModel> = DIALECT.read(json!({"data": data}).to_string().into()).unwrap().collect();
     assert_eq!(models.iter().map(|model| model.id.as_str()).collect::<Vec<_>>(), ["good"]);
 }
 
 #[test]
 fn what_is_no_list_is_malformed() {
     for body in ["", "<html>", "{}", r#"{"data": {}}"#, r#"{"data": null}"#, r#"{"data": [{"id": "openai/gp"#, "\u{0}"] {
-        assert!(matches!(DIALECT.read(body.as_bytes()), Err(GatewayError::Malformed(_))), "{body:?}");
+        assert!(matches!(DIALECT.read(body.into()), Err(GatewayError::Malformed(_))), "{body:?}");
     }
 }
