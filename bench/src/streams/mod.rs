@@ -23,7 +23,7 @@ pub struct Options {
     #[arg(long, default_value_t = 20)]
     seconds: u64,
     /// Calls in a second: far below saturation.
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 200)]
     rate: u64,
     /// Streams at once.
     #[arg(long, default_value_t = 1_000)]
