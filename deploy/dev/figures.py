@@ -61,7 +61,7 @@ def streams():
         f"At {result['rate']} calls a second to a provider that thinks for 60 ms the server adds {added['p50_ms']:.2f} ms (p50) and "
         f"{added['p99_ms']:.2f} ms (p99), where a commit of one row at that pace takes {commit:.2f} ms (promised, as calls go out before "
         f"their hold is written: {commit + 0.5:.2f} and {commit + 10.5:.2f}). {many['at_once']:,} streams at once, for {many['seconds']} s: "
-        f"{many['failed']} of {many['whole']:,} fail, {many['kib_each']:.0f} KiB of memory each. ({origin(result)})"
+        f"{many['failed']} of {many['whole']:,} fail, {many['kib_each']:.0f} KiB of memory each (promised: 64). ({origin(result)})"
     ]
 
 
