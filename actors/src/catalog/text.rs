@@ -17,6 +17,8 @@ const NO_CREATED: &str = "\"created\":null";
 
 /// More than most entries take.
 const ENTRY_BYTES: usize = 2_048;
+/// More models than the longest list has. Room is made for no more at once, as a gateway may announce any number.
+const ENTRIES_EXPECTED: usize = 32_768;
 
 /// One list's entries, joined by commas.
 ///
@@ -130,7 +132,8 @@ pub(super) struct Writer {
 impl Writer {
     /// With room for so many: a text that grows is copied, and takes thrice its room meanwhile. What is not used takes none.
     pub fn for_entries(count: usize) -> Self {
-        Self { text: String::with_capacity(count.saturating_mul(ENTRY_BYTES)), spans: Vec::with_capacity(count) }
+        let count = count.min(ENTRIES_EXPECTED);
+        Self { text: String::with_capacity(count * ENTRY_BYTES), spans: Vec::with_capacity(count) }
     }
 
     /// Appends an entry that begins like that. `false`, and nothing is written, when the text has no room left (4 GiB).

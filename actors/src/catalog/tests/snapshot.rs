@@ -417,6 +417,27 @@ fn a_list_that_is_charged_as_before_keeps_its_text_and_its_tag() {
     assert!(String::from_utf8_lossy(&text(&dearer)).contains(r#""prompt":"0.000001""#));
 }
 
+/// A gateway may send millions of entries that are no models.
+// Mutant, red: room for as many as are announced, as the first version made.
+#[test]
+fn no_room_is_made_for_models_that_are_only_announced() {
+    struct Announced(std::vec::IntoIter<CatalogModel>);
+    impl Iterator for Announced {
+        type Item = CatalogModel;
+
+        fn next(&mut self) -> Option<CatalogModel> {
+            self.0.next()
+        }
+
+        fn size_hint(&self) -> (usize, Option<usize>) {
+            (0, Some(usize::MAX))
+        }
+    }
+    let models = Announced(vec![model(GatewayId::Glama, "only", None)].into_iter());
+    let list = GatewayList::new(GatewayId::Glama, "2026-11-22T06:00:00Z".parse().unwrap(), models, DEFAULT);
+    assert_eq!(list.text().len(), 1);
+}
+
 #[test]
 fn a_packed_list_is_the_list_again_and_a_broken_one_is_an_error() {
     let mut odd = model(GatewayId::Glama, "odd", None);
