@@ -24,16 +24,14 @@ type Pieces = BoxStream<'static, Result<Bytes, GatewayError>>;
 const AFTER_DONE: Duration = Duration::from_millis(200);
 
 /// Makes the call and passes its answer on. Every way out closes the hold.
+///
+/// What comes before the first piece and after the last one is boxed: it takes more room than the passing-on, which lasts.
 pub(super) async fn run(job: Box<Job>, ticket: Ticket, mut head: HeadSender<StreamHead>) {
     let mut attempts = Attempts::of(&job, Tried::default());
-    let opened = tokio::select! {
-        opened = job.open::<ToHead>(ticket, &mut attempts) => opened,
-        // The client has left: the call is dropped, and with it the hold.
-        () = head.closed() => return,
-    };
-    let Opened { ticket, mut answered, limit } = match opened {
-        Ok(opened) => opened,
-        Err(error) => return drop(head.send(Err(error))),
+    let Opened { ticket, mut answered, limit } = match Box::pin(open(&job, ticket, &mut attempts, &mut head)).await {
+        Some(Ok(opened)) => opened,
+        Some(Err(error)) => return drop(head.send(Err(error))),
+        None => return,
     };
     let mut outlet = outlet::open(head, job.services.settings.timeouts.write, |body| StreamHead {
         generation: job.generation.clone(),
@@ -55,7 +53,7 @@ pub(super) async fn run(job: Box<Job>, ticket: Ticket, mut head: HeadSender<Stre
             // Nothing has been told yet: somebody else may do better.
             Passed::Nothing(error) => {
                 let (offer, permit) = (answered.offer(), ticket.permit());
-                match while_here(attempts.after(answered, &error, &permit, limit), &mut outlet).await {
+                match while_here(Box::pin(attempts.after(answered, &error, &permit, limit)), &mut outlet).await {
                     Ok(Ok(next)) => answered = next,
                     Ok(Err(refusal)) => break (relay, Outcome::Failed(refusal), offer.clone()),
                     Err(Gone) => break (relay, Outcome::Gone, offer.clone()),
@@ -65,12 +63,24 @@ pub(super) async fn run(job: Box<Job>, ticket: Ticket, mut head: HeadSender<Stre
         };
         break (relay, outcome, answered.offer().clone());
     };
-    close(job, ticket, offer, &mut relay, outcome, outlet).await;
+    Box::pin(close(job, ticket, offer, &mut relay, outcome, outlet)).await;
+}
+
+/// The provider's answer; `None` when the client has left before: the call is dropped, and with it the hold.
+async fn open<'a>(
+    job: &'a Job,
+    ticket: Ticket,
+    attempts: &mut Attempts<'a>,
+    head: &mut HeadSender<StreamHead>,
+) -> Option<Result<Opened<Answered<'a>>, ApiError>> {
+    tokio::select! {
+        opened = job.open::<ToHead>(ticket, attempts) => Some(opened),
+        () = head.closed() => None,
+    }
 }
 
 /// Waits for another gateway as for one that is silent: a client that has left is noticed by a ping.
-async fn while_here<T>(waiting: impl Future<Output = T>, outlet: &mut Outlet<StreamHead>) -> Result<T, Gone> {
-    let mut waiting = std::pin::pin!(waiting);
+async fn while_here<T>(mut waiting: impl Future<Output = T> + Unpin, outlet: &mut Outlet<StreamHead>) -> Result<T, Gone> {
     loop {
         let ping_at = outlet.ping_at();
         tokio::select! {

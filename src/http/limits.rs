@@ -12,6 +12,9 @@ use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use std::time::Duration;
 
+/// Shorter bodies are copied out of the connection's buffer.
+const COPIED_BYTES_MAX: usize = 4_096;
+
 /// The bounds of a request's body; in the app's data.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimits {
@@ -71,8 +74,7 @@ async fn read(payload: Payload, announced: Option<usize>, limits: BodyLimits) ->
 async fn collect(mut payload: Payload, announced: Option<usize>, bytes_max: usize) -> Result<Bytes, ApiError> {
     let first = match payload.next().await {
         None => return Ok(Bytes::new()),
-        // Most bodies come in one piece: no copy.
-        Some(Ok(piece)) if announced == Some(piece.len()) => return Ok(piece),
+        Some(Ok(piece)) if announced == Some(piece.len()) => return Ok(apart(piece)),
         Some(piece) => piece.map_err(broken)?,
     };
     let mut body = BytesMut::from(first);
@@ -83,6 +85,12 @@ async fn collect(mut payload: Payload, announced: Option<usize>, bytes_max: usiz
         }
     }
     Err(too_large(bytes_max))
+}
+
+/// Most bodies come in one piece, a part of the connection's read buffer. A call that kept it would keep all of that buffer, 8 KiB,
+/// for as long as a stream lasts, and the connection would get another one; a long body is most of its buffer.
+fn apart(piece: Bytes) -> Bytes {
+    if piece.len() < COPIED_BYTES_MAX { Bytes::copy_from_slice(&piece) } else { piece }
 }
 
 fn too_large(bytes_max: usize) -> ApiError {

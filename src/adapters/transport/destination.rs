@@ -63,7 +63,7 @@ impl Destination {
     /// No connection, or none that spoke HTTP.
     pub async fn send(&self, mut request: Outgoing) -> Result<Response<AnswerBody>, SendError> {
         loop {
-            let known = self.known();
+            let known = self.known().await;
             let is_known = known.is_some();
             let way = match known {
                 Some(way) => way,
@@ -102,8 +102,13 @@ impl Destination {
     }
 
     /// A connection that there is.
-    fn known(&self) -> Option<Way> {
-        self.idle.take().map(Way::Own).or_else(|| self.shared())
+    async fn known(&self) -> Option<Way> {
+        while let Some(line) = self.idle.take() {
+            if let Some(line) = line.renewed().await {
+                return Some(Way::Own(line));
+            }
+        }
+        self.shared()
     }
 
     fn shared(&self) -> Option<Way> {
