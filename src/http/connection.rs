@@ -14,9 +14,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
+use turns::Place;
+
+mod turns;
 
 #[cfg(test)]
 mod tests;
+
+pub use turns::Turns;
 
 /// How long a client is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -82,12 +87,14 @@ pub struct Watched {
     pulse: Rc<Pulse>,
     patience: Patience,
     alarm: Pin<Box<Sleep>>,
+    turns: Turns,
+    place: Rc<Place>,
 }
 
 impl Watched {
-    pub fn new(stream: TcpStream, patience: Patience) -> Self {
+    pub fn new(stream: TcpStream, patience: Patience, turns: Turns) -> Self {
         let pulse = Pulse { serving: Cell::new(0), unread_since: Cell::new(None), written_at: Cell::new(Instant::now()) };
-        Self { stream, pulse: Rc::new(pulse), patience, alarm: Box::pin(sleep(patience.head)) }
+        Self { stream, pulse: Rc::new(pulse), patience, alarm: Box::pin(sleep(patience.head)), turns, place: Rc::default() }
     }
 
     /// Lets the connection's requests find it.
@@ -121,6 +128,10 @@ impl Watched {
 
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let is_ready = self.stream.poll_read_ready(context)?.is_ready();
+        if !is_ready || !self.turns.may_read(&self.place, context) {
+            return self.poll_alarm(context);
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if read.is_pending() {

@@ -1,6 +1,6 @@
 //! The HTTP server around the routes: sockets, limits, middlewares.
 
-use super::connection::{Patience, Watched};
+use super::connection::{Patience, Turns, Watched};
 use super::fallback::{Allowed, unknown_route};
 use super::frame::{self, Frame};
 use super::limits::BodyLimits;
@@ -94,10 +94,10 @@ pub fn serve(listener: TcpListener, services: &web::Data<Services>) -> anyhow::R
             .keep_alive(keep_alive(&timeouts))
             .on_connect_ext(Watched::introduce)
             .finish(map_config(app, |()| AppConfig::default()));
-        let patience = patience(&timeouts);
+        let (patience, turns) = (patience(&timeouts), Turns::default());
         fn_service(move |stream: TcpStream| {
             let peer = stream.peer_addr().ok();
-            ready(Ok::<_, DispatchError>((Watched::new(stream, patience), Protocol::Http1, peer)))
+            ready(Ok::<_, DispatchError>((Watched::new(stream, patience, turns.clone()), Protocol::Http1, peer)))
         })
         .and_then(http)
     };

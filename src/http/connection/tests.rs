@@ -1,4 +1,6 @@
+use super::turns::READS;
 use super::*;
+use futures_util::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -7,9 +9,13 @@ const PATIENCE: Patience = Patience { head: Duration::from_millis(200), idle: Du
 
 /// Our end of a connection, and the client's.
 async fn connected() -> (Watched, TcpStream) {
+    connected_to(&Turns::default()).await
+}
+
+async fn connected_to(turns: &Turns) -> (Watched, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (Watched::new(listener.accept().await.unwrap().0, PATIENCE), client)
+    (Watched::new(listener.accept().await.unwrap().0, PATIENCE, turns.clone()), client)
 }
 
 /// Reads until the socket is cut, and how long that took.
@@ -86,5 +92,23 @@ async fn a_stream_that_still_goes_out_keeps_its_connection() {
     tokio::select! {
         () = reading => panic!("cut while it was written to"),
         () = writing => {}
+    }
+}
+
+#[actix_web::test]
+async fn a_worker_reads_some_requests_before_it_goes_on_and_all_in_the_end() {
+    let (turns, mut ours, mut clients) = (Turns::default(), Vec::new(), Vec::new());
+    for _ in 0..3 * READS {
+        let (mut our, mut client) = connected_to(&turns).await;
+        client.write_all(b"x").await.unwrap();
+        our.stream.readable().await.unwrap();
+        ours.push(our);
+        clients.push(client);
+    }
+    // Mutant: a socket that asks for no turn lets all of them read.
+    let at_once = ours.iter_mut().filter_map(|our| our.read_u8().now_or_never()).count();
+    assert_eq!(at_once, READS);
+    for our in &mut ours[READS..] {
+        assert_eq!(our.read_u8().await.unwrap(), b'x');
     }
 }
