@@ -56,7 +56,11 @@ impl Desk {
         let desk = Arc::clone(self);
         let published = tokio::task::spawn_blocking(move || {
             let mut packer = Packer::new();
-            let list = GatewayList::new(id, fetched_at, models.inspect(|model| packer.add(model)), desk.default_price);
+            let models = models.inspect(|model| packer.add(model));
+            let list = match desk.published.load().list(id) {
+                Some(last) => last.followed_by(fetched_at, models, desk.default_price),
+                None => GatewayList::new(id, fetched_at, models, desk.default_price),
+            };
             // Mutant: without this line `an_empty_list_switches_nothing_off` is red.
             if list.entries.is_empty() {
                 return Err(CatalogError::Empty(id));

@@ -118,9 +118,20 @@ impl GatewayList {
         models: impl IntoIterator<Item = CatalogModel>,
         default: PricePerMillion,
     ) -> Self {
-        let mut seen = HashSet::new();
-        let models = models.into_iter();
-        let (mut entries, mut text) = (Vec::new(), Writer::for_entries(models.size_hint().1.unwrap_or_default()));
+        Self { gateway, fetched_at, entries: Vec::new(), text: ListText::default() }.followed_by(fetched_at, models, default)
+    }
+
+    /// The gateway's next list. What is as in this one is shared with it.
+    #[must_use]
+    pub fn followed_by(
+        &self,
+        fetched_at: DateTime<Utc>,
+        models: impl IntoIterator<Item = CatalogModel>,
+        default: PricePerMillion,
+    ) -> Self {
+        let (gateway, models) = (self.gateway, models.into_iter());
+        let expected = models.size_hint().1.unwrap_or_default();
+        let (mut seen, mut entries, mut text) = (HashSet::new(), Vec::new(), Writer::after(self.text.clone(), expected));
         for model in models {
             if model.gateway != gateway || model.id.is_empty() || !seen.insert(model.id.clone()) {
                 continue;
@@ -129,7 +140,8 @@ impl GatewayList {
             let entry = CatalogEntry::new(&model, place, default);
             let open = open_text(model, entry.maker());
             if text.push(&open, &entry) {
-                entries.push(Arc::new(entry));
+                let before = self.entries.get(entries.len()).filter(|before| ***before == entry);
+                entries.push(before.map_or_else(|| Arc::new(entry), Arc::clone));
             }
         }
         entries.shrink_to_fit();

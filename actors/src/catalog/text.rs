@@ -1,11 +1,14 @@
 //! A list's entries as JSON text, in one piece of memory: what the doors show is cut out of it, and never copied.
 
+mod writer;
+
+pub(super) use writer::Writer;
+
 use super::snapshot::CatalogEntry;
 use crate::ports::CatalogModel;
 use bytes::Bytes;
 use serde_json::Value;
 use std::fmt::Write;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 use tollgate_domain::GatewayId;
@@ -14,11 +17,6 @@ use tollgate_domain::GatewayId;
 const LEADING: [&str; 4] = ["id", "object", "created", "owned_by"];
 /// Stands in an entry whose gateway does not say when it was made.
 const NO_CREATED: &str = "\"created\":null";
-
-/// More than most entries take.
-const ENTRY_BYTES: usize = 2_048;
-/// More models than the longest list has. Room is made for no more at once, as a gateway may announce any number.
-const ENTRIES_EXPECTED: usize = 32_768;
 
 /// One list's entries, joined by commas.
 ///
@@ -119,48 +117,6 @@ impl ListText {
 
     fn cut(&self, start: u32, end: u32) -> Bytes {
         self.bytes.slice(index(start)..index(end))
-    }
-}
-
-/// Writes a list's text, entry by entry.
-#[derive(Default)]
-pub(super) struct Writer {
-    text: String,
-    spans: Vec<Span>,
-}
-
-impl Writer {
-    /// With room for so many: a text that grows is copied, and takes thrice its room meanwhile. What is not used takes none.
-    pub fn for_entries(count: usize) -> Self {
-        let count = count.min(ENTRIES_EXPECTED);
-        Self { text: String::with_capacity(count * ENTRY_BYTES), spans: Vec::with_capacity(count) }
-    }
-
-    /// Appends an entry that begins like that. `false`, and nothing is written, when the text has no room left (4 GiB).
-    pub fn push(&mut self, open: &str, entry: &CatalogEntry) -> bool {
-        let before = self.text.len();
-        if before > 0 {
-            self.text.push(',');
-        }
-        let start = self.text.len();
-        self.text.push_str(open);
-        let open_end = self.text.len();
-        self.text.push(',');
-        entry.write_pricing(&mut self.text);
-        self.text.push('}');
-        let place = |at: usize| u32::try_from(at).ok();
-        let (Some(start), Some(open_end), Some(end)) = (place(start), place(open_end), place(self.text.len())) else {
-            self.text.truncate(before);
-            return false;
-        };
-        self.spans.push(Span { start, open_end, end });
-        true
-    }
-
-    pub fn finish(self) -> ListText {
-        let mut hasher = DefaultHasher::new();
-        self.text.hash(&mut hasher);
-        ListText { tag: hasher.finish(), bytes: self.text.into(), spans: self.spans.into() }
     }
 }
 

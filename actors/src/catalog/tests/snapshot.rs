@@ -417,6 +417,48 @@ fn a_list_that_is_charged_as_before_keeps_its_text_and_its_tag() {
     assert!(String::from_utf8_lossy(&text(&dearer)).contains(r#""prompt":"0.000001""#));
 }
 
+#[test]
+fn a_list_that_follows_another_is_what_it_would_be_alone_and_shares_what_is_as_before() {
+    let fetched_at = "2026-11-22T06:05:00Z".parse().unwrap();
+    let models = |prices: &[(&str, Option<i64>)]| -> Vec<CatalogModel> {
+        prices.iter().map(|(id, cents)| model(GatewayId::OpenRouter, id, cents.map(flat))).collect()
+    };
+    let first = [("a", Some(1)), ("b", None), ("c", Some(3))];
+    let last = snapshot(&[list(GatewayId::OpenRouter, models(&first))]);
+    let last = last.list(GatewayId::OpenRouter).unwrap();
+    let nexts: [&[(&str, Option<i64>)]; 9] = [
+        &first,
+        &[("a", Some(2)), ("b", None), ("c", Some(3))],
+        &[("a", Some(1)), ("b", Some(2)), ("c", Some(3))],
+        &[("a", Some(1)), ("b", None), ("c", Some(4))],
+        &[("a", Some(1)), ("b", None)],
+        &[("a", Some(1)), ("b", None), ("c", Some(3)), ("d", None)],
+        &[("b", None), ("a", Some(1)), ("c", Some(3))],
+        &[("b", None)],
+        &[],
+    ];
+    for next in nexts {
+        let alone = GatewayList::new(GatewayId::OpenRouter, fetched_at, models(next), DEFAULT);
+        let followed = last.followed_by(fetched_at, models(next), DEFAULT);
+        let places = 0..u32::try_from(next.len()).unwrap();
+        let (text, alone_text) = (followed.text(), alone.text());
+        assert_eq!(text.slice(places.clone()), alone_text.slice(places), "{next:?}");
+        assert_eq!((text.tag(), text.len()), (alone_text.tag(), next.len()), "{next:?}");
+        assert_eq!((&followed.entries, followed.fetched_at), (&alone.entries, fetched_at), "{next:?}");
+        let shared = followed.entries.iter().zip(&last.entries).take_while(|(new, old)| Arc::ptr_eq(new, old)).count();
+        let as_before = next.iter().zip(&first).take_while(|(new, old)| new == old).count();
+        assert_eq!(shared, as_before, "{next:?}");
+    }
+    let mut longer = models(&first);
+    longer[1].context_length += 1;
+    let followed = last.followed_by(fetched_at, longer.clone(), DEFAULT);
+    // Mutant: an entry that is kept because its text is as before is red.
+    assert_eq!(followed.entries, list(GatewayId::OpenRouter, longer).entries, "what no text shows");
+    // Mutant: a text that is written again takes 20 MB more at each refresh of a long list.
+    let again = last.followed_by(fetched_at, models(&first), DEFAULT);
+    assert_eq!(again.text().slice(0..3).as_ptr(), last.text().slice(0..3).as_ptr());
+}
+
 /// A gateway may send millions of entries that are no models.
 // Mutant, red: room for as many as are announced, as the first version made.
 #[test]
