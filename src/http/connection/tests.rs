@@ -99,7 +99,7 @@ async fn a_stream_that_still_goes_out_keeps_its_connection() {
 async fn a_worker_reads_some_requests_before_it_goes_on_and_all_in_the_end() {
     let (turns, mut ours, mut clients) = (Turns::default(), Vec::new(), Vec::new());
     for _ in 0..3 * READS {
-        let (mut our, mut client) = connected_to(&turns).await;
+        let (our, mut client) = connected_to(&turns).await;
         client.write_all(b"x").await.unwrap();
         our.stream.readable().await.unwrap();
         ours.push(our);

@@ -79,8 +79,8 @@ impl Writer {
         self.text = String::new();
         self.make_room();
         self.spans.extend(before.spans.iter().take(same));
-        let end = self.spans.last().map_or(0, |span| index(span.end));
-        self.text.push_str(&String::from_utf8_lossy(&before.bytes[..end]));
+        let end = self.spans.last().map_or(0, |span| span.end);
+        self.text.push_str(&String::from_utf8_lossy(&before.cut(0, end)));
     }
 
     fn make_room(&mut self) {
