@@ -128,9 +128,12 @@ impl Watched {
 
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let is_ready = self.stream.poll_read_ready(context)?.is_ready();
-        if !is_ready || !self.turns.may_read(&self.place, context) {
+        if self.stream.poll_read_ready(context)?.is_pending() {
             return self.poll_alarm(context);
+        }
+        // What has arrived is ours to read: from now on it is not the client who is late.
+        if !self.turns.may_read(&self.place, context) {
+            return Poll::Pending;
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);

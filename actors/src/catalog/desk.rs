@@ -57,7 +57,8 @@ impl Desk {
         let published = tokio::task::spawn_blocking(move || {
             let mut packer = Packer::new();
             let models = models.inspect(|model| packer.add(model));
-            let list = match desk.published.load().list(id) {
+            let last = desk.published.load().list(id).cloned();
+            let list = match last {
                 Some(last) => last.followed_by(fetched_at, models, desk.default_price),
                 None => GatewayList::new(id, fetched_at, models, desk.default_price),
             };

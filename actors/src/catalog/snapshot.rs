@@ -98,8 +98,8 @@ fn public_pricing(gateway: GatewayId, public: &serde_json::Value) -> Option<Arc<
     Some(stated.to_string().into())
 }
 
-/// One gateway's list.
-#[derive(Debug)]
+/// One gateway's list. A clone shares its text and its entries.
+#[derive(Clone, Debug)]
 pub struct GatewayList {
     pub gateway: GatewayId,
     /// When the gateway answered, which may be before this process began.

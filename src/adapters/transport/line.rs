@@ -42,6 +42,7 @@ impl Line {
         if self.carried < CARRIES_MAX {
             return Some(self);
         }
+        // Free, it has written all that it was given.
         let parts = self.driver?.into_parts();
         // Bytes that nobody asked for are no answer to the next request.
         if !parts.read_buf.is_empty() {

@@ -3,7 +3,7 @@ use super::*;
 use futures_util::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::time::timeout;
+use tokio::time::{advance, pause, resume, timeout};
 
 const PATIENCE: Patience = Patience { head: Duration::from_millis(200), idle: Duration::from_millis(700) };
 
@@ -111,4 +111,27 @@ async fn a_worker_reads_some_requests_before_it_goes_on_and_all_in_the_end() {
     for our in &mut ours[READS..] {
         assert_eq!(our.read_u8().await.unwrap(), b'x');
     }
+}
+
+#[actix_web::test]
+async fn a_request_that_has_arrived_is_not_cut_while_it_waits_for_its_turn() {
+    let turns = Turns::default();
+    let (mut late, mut client) = connected_to(&turns).await;
+    let mut busy = Vec::new();
+    for _ in 0..READS {
+        let (our, mut client) = connected_to(&turns).await;
+        client.write_all(b"x").await.unwrap();
+        our.stream.readable().await.unwrap();
+        busy.push((our, client));
+    }
+    client.write_all(b"y").await.unwrap();
+    late.stream.readable().await.unwrap();
+    pause();
+    advance(2 * PATIENCE.idle).await;
+    resume();
+    assert!(busy.iter_mut().all(|(our, _)| our.read_u8().now_or_never().is_some()));
+    let at_once = late.read_u8().now_or_never();
+    // Mutant: who waits for a turn asks the alarm, as who has nothing to read does.
+    assert!(at_once.is_none(), "no turn is left, and it is not the client who is late: {at_once:?}");
+    assert_eq!(late.read_u8().await.unwrap(), b'y');
 }

@@ -22,12 +22,16 @@ pub struct Turns(Rc<State>);
 struct State {
     /// Reads that nobody has been promised.
     left: Cell<usize>,
-    waiting: RefCell<VecDeque<(Rc<Place>, Waker)>>,
+    waiting: RefCell<VecDeque<Rc<Place>>>,
 }
 
 /// Where a connection stands.
 #[derive(Debug, Default)]
-pub struct Place(Cell<Standing>);
+pub struct Place {
+    standing: Cell<Standing>,
+    /// Of the task that asked last.
+    waker: RefCell<Option<Waker>>,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 enum Standing {
@@ -46,15 +50,17 @@ impl Default for Turns {
 impl Turns {
     /// Whether the connection may read now. If not, its task is woken when it may: the first to wait is the first to be called.
     pub fn may_read(&self, place: &Rc<Place>, context: &Context<'_>) -> bool {
-        match (place.0.get(), self.0.left.get()) {
-            (Standing::Called, _) => place.0.set(Standing::Away),
+        match (place.standing.get(), self.0.left.get()) {
+            (Standing::Called, _) => place.standing.set(Standing::Away),
             (Standing::Away, left @ 1..) => self.take(left),
-            (Standing::Away, 0) => {
-                place.0.set(Standing::Waiting);
-                self.0.waiting.borrow_mut().push_back((Rc::clone(place), context.waker().clone()));
+            (standing, _) => {
+                if let Standing::Away = standing {
+                    place.standing.set(Standing::Waiting);
+                    self.0.waiting.borrow_mut().push_back(Rc::clone(place));
+                }
+                place.waker.replace(Some(context.waker().clone()));
                 return false;
             }
-            (Standing::Waiting, _) => return false,
         }
         true
     }
@@ -74,9 +80,11 @@ impl State {
             yield_now().await;
             let mut waiting = self.waiting.borrow_mut();
             let called = waiting.len().min(READS);
-            for (place, waker) in waiting.drain(..called) {
-                place.0.set(Standing::Called);
-                waker.wake();
+            for place in waiting.drain(..called) {
+                place.standing.set(Standing::Called);
+                if let Some(waker) = place.waker.take() {
+                    waker.wake();
+                }
             }
             self.left.set(READS - called);
         }

@@ -44,7 +44,7 @@ impl Writer {
                 *same += 1;
                 return true;
             }
-            self.part();
+            self.diverge();
         }
         let length = self.text.len();
         if length > 0 {
@@ -65,16 +65,16 @@ impl Writer {
     pub fn finish(mut self) -> ListText {
         match self.before.take() {
             Some((before, same)) if same > 0 && same == before.len() => return before,
-            began => self.before = began,
+            other => self.before = other,
         }
-        self.part();
+        self.diverge();
         let mut hasher = DefaultHasher::new();
         self.text.hash(&mut hasher);
         ListText { tag: hasher.finish(), bytes: self.text.into(), spans: self.spans.into() }
     }
 
     /// Takes over what was as before: from here on it is another text.
-    fn part(&mut self) {
+    fn diverge(&mut self) {
         let Some((before, same)) = self.before.take() else { return };
         self.text = String::new();
         self.make_room();
