@@ -104,9 +104,10 @@ impl Job {
         };
         let (ticket, outcome) = {
             let mut calling = pin!(R::ask(attempts, &permit, None));
-            let first = match select(pin!(ticket.decided()), calling.as_mut()).await {
-                Either::Left(_) => None,
-                Either::Right((outcome, _)) => Some(outcome),
+            // The call first: what the hold wakes would stand in its way.
+            let first = match select(calling.as_mut(), pin!(ticket.decided())).await {
+                Either::Left((outcome, _)) => Some(outcome),
+                Either::Right(_) => None,
             };
             match first {
                 Some(Ok(answered)) => return Ok(Begun::Answered(ticket, answered)),

@@ -1,6 +1,7 @@
 //! Calls that are over before their hold is durable: hold and settle share a commit, and what is charged is the same.
 
 use crate::house::{House, TurnedClock, eventually, grant, hold_of, record};
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tollgate_actors::ledger::{Balance, EarlySettle, HoldRequest, LedgerError, Settled, Ticket, UserAccounts};
 use tollgate_domain::Nanos;
@@ -80,7 +81,9 @@ async fn a_patient_hold_is_durable_soon_or_as_soon_as_somebody_waits_and_never_f
     let user = house.user(&database, "0.000001").await;
     let waits = ask(&house, hold_of(user, 1)).confirm().await.unwrap();
     let mut later = ask(&house, hold_of(user, 2));
-    drop(ask(&house, hold_of(user, 4)));
+    let mut leaves = ask(&house, hold_of(user, 4));
+    assert!(leaves.decided().now_or_never().is_none());
+    drop((leaves, ask(&house, hold_of(user, 8))));
     later.decided().await;
     assert_eq!(house.balance(user).await.held, Nanos(3));
     let later = later.confirm().await.unwrap();
@@ -88,7 +91,11 @@ async fn a_patient_hold_is_durable_soon_or_as_soon_as_somebody_waits_and_never_f
         ticket.release();
     }
     eventually("both are given back", async || house.balance(user).await.held == Nanos::ZERO).await;
-    assert_eq!(database.number("SELECT count(*) FROM holds").await, 2, "who left has no row");
+    assert_eq!(
+        database.number("SELECT count(*) FROM holds").await,
+        2,
+        "who left has no row, whether it had been asked for or not"
+    );
     house.assert_clean().await;
 }
 

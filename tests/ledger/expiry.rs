@@ -151,6 +151,28 @@ async fn a_settle_after_expiry_charges_the_free_balance_and_owes_the_rest() {
     house.assert_clean().await;
 }
 
+/// The first settle finds out what became of the balance, and nothing else tells the second that its hold is no longer open.
+// Mutants, each red: in `settle.sql`, `closed` without `h.state = ?`; nobody counting `closed`.
+#[actix_rt::test]
+async fn a_settle_alone_finds_that_its_hold_has_expired_though_the_balance_is_as_believed() {
+    let database = TestDatabase::create().await;
+    let clock = TurnedClock::new();
+    let (house, other) = (House::on(&database, &clock).await, House::on(&database, &clock).await);
+    let user = house.user(&database, "0.000000100").await;
+    let late = tickets(&house, user, 2).await;
+    end_their_time(&database).await;
+    eventually("the other replica expires them", async || database.number(EXPIRED).await == 2).await;
+    let open = tickets(&house, user, 1).await;
+    for ticket in late {
+        assert_eq!(ticket.settle(record(8)).await.unwrap().debt, Nanos::ZERO);
+    }
+    let left = Balance { credits: Nanos(84), held: Nanos(10), ..Balance::default() };
+    assert_eq!(house.balance(user).await, left);
+    drop(open);
+    eventually("it is given back", async || database.number(OPEN).await == 0).await;
+    other.assert_clean().await;
+}
+
 // Mutant, red: `closed` in `batch.sql` without `h.state = c.state`.
 #[actix_rt::test]
 async fn a_settle_and_an_expiry_that_race_have_one_effect() {

@@ -51,6 +51,19 @@ async fn what_another_replica_has_paid_in_can_be_held_and_charged_at_once() {
     house.assert_clean().await;
 }
 
+// Mutant, red: the join on `a.posted = c.posted AND a.held = c.held` in `settle.sql` reduced to the id.
+#[actix_rt::test]
+async fn a_settle_alone_tells_of_what_another_replica_has_paid_in() {
+    let database = TestDatabase::create().await;
+    let clock = TurnedClock::new();
+    let (house, other) = (House::on(&database, &clock).await, House::on(&database, &clock).await);
+    let user = house.user(&database, "0.000000010").await;
+    let ticket = house.ledger.hold(hold_of(user, 10)).unwrap().confirm().await.unwrap();
+    other.ledger.credit(grant(user, Nanos(100))).await.unwrap();
+    assert_eq!(ticket.settle(record(8)).await.unwrap().balance_after, Nanos(102));
+    house.assert_clean().await;
+}
+
 /// Holds, settles (also above the hold), releases and credits of the same few users through three replicas at once.
 #[actix_rt::test]
 async fn three_replicas_on_the_same_users_keep_the_books() {

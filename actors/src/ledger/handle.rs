@@ -6,7 +6,7 @@ use super::command::{Command, Envelope, Outcome, Place, Seat, Terms};
 use super::line::{InLine, Line};
 use super::live::LiveHolds;
 use super::messages::{Balance, Credit, HoldRequest, LedgerError, UserAccounts};
-use super::ticket::{Pending, Ticket};
+use super::ticket::{Pending, Question, Ticket};
 use moka::sync::Cache;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -107,9 +107,12 @@ impl Ledger {
         let early = is_plenty(accounts.credits) && budget.is_none_or(is_plenty);
         let patient = patient && early;
         self.desk.live.insert(&terms);
-        let hold = Command::Hold { terms, least: least.0.min(amount.0) };
-        let decision = self.desk.queue_up(hold, Some(Arc::clone(&place)), Some(in_line), patient);
-        Ok(Ticket::new(Arc::clone(&self.desk), terms, early, Pending { decision, decided: None, place, patient }))
+        let question = Question::Unasked { least: least.0.min(amount.0), in_line: Some(in_line) };
+        let mut ticket = Ticket::new(Arc::clone(&self.desk), terms, early, Pending { question, decided: None, place, patient });
+        if !patient {
+            ticket.ask();
+        }
+        Ok(ticket)
     }
 
     /// Puts money in. Safe to repeat under the same id.

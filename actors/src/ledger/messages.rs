@@ -49,7 +49,8 @@ pub struct HoldRequest {
     /// When there is less than `amount`, all of it is granted down to this.
     pub least: Nanos,
     pub lifetime: Duration,
-    /// With an early permit the caller is busy with the call: the hold may be written a little later, together with others.
+    /// With an early permit the caller is busy with the call: the hold is asked for as soon as it [waits](super::Ticket::decided), and
+    /// may be written a little later, together with others.
     pub patient: bool,
 }
 

@@ -5,6 +5,7 @@
 
 use super::command::{Closing, Command, Outcome, Place, Terms, Upon};
 use super::handle::Desk;
+use super::line::InLine;
 use super::messages::{CallRecord, LedgerError, Settled};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,12 +24,20 @@ pub struct Ticket {
 
 #[derive(Debug)]
 pub(super) struct Pending {
-    pub decision: oneshot::Receiver<Outcome>,
+    pub question: Question,
     /// What came of it, once it was heard.
     pub decided: Option<Outcome>,
     pub place: Place,
     /// It waits to be written until somebody waits for it.
     pub patient: bool,
+}
+
+/// Whether the writer knows of the hold. Its thread, once woken, may take the processor from the one that asks: so a patient hold is
+/// asked for when its call has gone out and its caller waits.
+#[derive(Debug)]
+pub(super) enum Question {
+    Unasked { least: i64, in_line: Option<InLine> },
+    Asked(oneshot::Receiver<Outcome>),
 }
 
 /// How a settle on a pending hold ended.
@@ -96,16 +105,30 @@ impl Ticket {
     }
 
     fn hurry(&mut self) {
-        if let Some(Pending { decision, decided: None, patient: true, .. }) = &mut self.pending
-            && decision.is_empty()
+        match &mut self.pending {
+            Some(Pending { question: Question::Unasked { .. }, patient, .. }) => *patient = false,
+            Some(Pending { question: Question::Asked(decision), decided: None, patient: true, .. }) if decision.is_empty() => {
+                drop(self.desk.send(Command::Hurry(self.terms.hold), None));
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells the writer of the hold, if it does not know of it yet.
+    pub(super) fn ask(&mut self) {
+        if let Some(Pending { question, place, patient, .. }) = &mut self.pending
+            && let Question::Unasked { least, in_line } = question
         {
-            drop(self.desk.send(Command::Hurry(self.terms.hold), None));
+            let hold = Command::Hold { terms: self.terms, least: *least };
+            let decision = self.desk.queue_up(hold, Some(Arc::clone(place)), in_line.take(), *patient);
+            *question = Question::Asked(decision);
         }
     }
 
     /// Waits until the hold is decided: then [`confirm`](Self::confirm) answers at once. Whoever stops waiting loses nothing.
     pub async fn decided(&mut self) {
-        if let Some(Pending { decision, decided: decided @ None, .. }) = &mut self.pending {
+        self.ask();
+        if let Some(Pending { question: Question::Asked(decision), decided: decided @ None, .. }) = &mut self.pending {
             *decided = Some(decision.await.unwrap_or(Outcome::Failed(LedgerError::Unavailable)));
         }
     }
@@ -116,6 +139,7 @@ impl Ticket {
     /// # Errors
     /// Nothing is charged: the hold's, as of [`confirm`](Self::confirm); `Unavailable`.
     pub async fn settle(mut self, record: CallRecord) -> Result<EarlySettle, LedgerError> {
+        self.ask();
         let Some(pending) = &self.pending else { return Err(LedgerError::Unavailable) };
         let closing = Closing::Settle { record: Box::new(record), upon: Upon::PendingHold };
         let place = Some(Arc::clone(&pending.place));
@@ -143,9 +167,15 @@ impl Drop for Ticket {
     /// A hold that was granted while no one waited is released here; one that is granted later is released by the
     /// writer, which finds no one at the other end.
     fn drop(&mut self) {
-        let Some(Pending { mut decision, decided, place, .. }) = self.pending.take() else { return };
-        decision.close();
-        match decided.or_else(|| decision.try_recv().ok()) {
+        let Some(Pending { question, decided, place, .. }) = self.pending.take() else { return };
+        let heard = match question {
+            Question::Unasked { .. } => None,
+            Question::Asked(mut decision) => {
+                decision.close();
+                decided.or_else(|| decision.try_recv().ok())
+            }
+        };
+        match heard {
             Some(Outcome::Held { granted }) => drop(self.granted(granted, Some(place))),
             _ => self.desk.live.remove(self.terms.hold),
         }

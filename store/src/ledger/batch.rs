@@ -1,7 +1,6 @@
 //! The batch statement's binds.
 
-use super::chain::Link;
-use super::rows::{Batch, ChainHead};
+use super::chain::Chained;
 use crate::statement::statement;
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
@@ -81,17 +80,17 @@ statement! {
     closed_due: i64 => BigInt,
 }
 
-/// Lays the batch out as columns and hashes its history onto the chain. The new head is valid once this is committed.
+/// Lays the batch out as columns.
 #[must_use]
-pub fn lay_out<'a>(batch: &'a Batch, slot: i32, head: &ChainHead, at: DateTime<Utc>) -> (BatchWrite<'a>, ChainHead) {
-    let next = chain(batch, slot, head, at);
+pub fn lay_out<'a>(chained: &Chained<'a>) -> BatchWrite<'a> {
+    let Chained { batch, slot, at, before, head } = *chained;
     let links = usize::from(batch.has_history());
     let accounts = &batch.accounts;
     let (opened, closed, operations) = (&batch.opened, &batch.closed, &batch.operations);
     let (transfers, usage) = (&batch.transfers, &batch.usage);
-    let write = BatchWrite {
+    BatchWrite {
         slot,
-        number: next.batch,
+        number: head.batch,
         at,
         account_id: column(accounts, |change| change.before.id),
         account_posted: column(accounts, |change| change.before.posted),
@@ -145,36 +144,17 @@ pub fn lay_out<'a>(batch: &'a Batch, slot: i32, head: &ChainHead, at: DateTime<U
         usage_estimated: column(usage, |record| record.estimated),
         usage_streamed: column(usage, |record| record.streamed),
         usage_finish_reason: column(usage, |record| record.finish_reason.as_str()),
-        chain_previous: vec![head.hash.to_vec(); links],
-        chain_hash: vec![next.hash.to_vec(); links],
+        chain_previous: vec![before.hash.to_vec(); links],
+        chain_hash: vec![head.hash.to_vec(); links],
         chain_transfers: vec![number(transfers.len()); links],
         chain_usage: vec![number(usage.len()); links],
         changed_due: i64::from(number(accounts.len())),
         closed_due: i64::from(number(closed.len())),
         lifetime: std::marker::PhantomData,
-    };
-    (write, next)
+    }
 }
 
-/// The head after the batch; the same head when there is no history in it.
-fn chain(batch: &Batch, slot: i32, head: &ChainHead, at: DateTime<Utc>) -> ChainHead {
-    if !batch.has_history() {
-        return *head;
-    }
-    let mut link = Link::new(slot, head, at.timestamp_micros());
-    for (ordinal, transfer) in (0..).zip(&batch.transfers) {
-        link.transfer(ordinal, transfer);
-    }
-    for (ordinal, usage) in (0..).zip(&batch.usage) {
-        link.usage(ordinal, usage);
-    }
-    for operation in &batch.operations {
-        link.operation(operation);
-    }
-    link.finish(head)
-}
-
-fn column<'a, R, T>(rows: &'a [R], field: impl Fn(&'a R) -> T) -> Vec<T> {
+pub(super) fn column<'a, R, T>(rows: &'a [R], field: impl Fn(&'a R) -> T) -> Vec<T> {
     rows.iter().map(field).collect()
 }
 
@@ -183,6 +163,6 @@ fn ordinals(count: usize) -> Vec<i32> {
 }
 
 /// Batches are bounded far below `i32::MAX`.
-fn number(count: usize) -> i32 {
+pub(super) fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }

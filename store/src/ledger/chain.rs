@@ -3,8 +3,40 @@
 //! A link covers every field of every transfer, usage record and operation of its batch, in order. Fields are length-prefixed or
 //! of fixed width, so that no two batches share an encoding.
 
-use super::rows::{ChainHead, OperationRow, Transfer, Usage};
+use super::rows::{Batch, ChainHead, OperationRow, Transfer, Usage};
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
+
+/// A batch and its place in the chain of its slot.
+#[derive(Clone, Copy, Debug)]
+pub struct Chained<'a> {
+    pub batch: &'a Batch,
+    pub slot: i32,
+    pub at: DateTime<Utc>,
+    pub before: ChainHead,
+    /// Valid once the batch is committed; the same as before when there is no history in it.
+    pub head: ChainHead,
+}
+
+impl<'a> Chained<'a> {
+    /// Hashes the batch's history onto that head.
+    #[must_use]
+    pub fn onto(before: ChainHead, batch: &'a Batch, slot: i32, at: DateTime<Utc>) -> Self {
+        let mut chained = Self { batch, slot, at, before, head: before };
+        if batch.has_history() {
+            let mut link = Link::new(slot, &before, at.timestamp_micros());
+            for (ordinal, transfer) in (0..).zip(&batch.transfers) {
+                link.transfer(ordinal, transfer);
+            }
+            for (ordinal, usage) in (0..).zip(&batch.usage) {
+                link.usage(ordinal, usage);
+            }
+            batch.operations.iter().for_each(|operation| link.operation(operation));
+            chained.head = link.finish(&before);
+        }
+        chained
+    }
+}
 
 /// Hashes one batch onto the head.
 #[derive(Debug)]

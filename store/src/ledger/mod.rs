@@ -1,6 +1,6 @@
 //! The ledger's tables. Only a [`Writer`] changes them, but for the limits of budgets; everyone may read.
 //!
-//! `batch.sql` writes a whole batch in one statement; `writer.rs` decides when it may be believed, `instances.rs` says who
+//! `batch.sql` writes a whole batch in one statement, `settle.sql` the commonest one of a single call; `writer.rs` decides when it may be believed, `instances.rs` says who
 //! is alive, `budgets.rs` opens the sub-accounts of keys' budgets, `chain.rs` makes history tamper-evident, `verify.rs` proves
 //! that the books balance, `retention.rs` says what is forgotten.
 
@@ -10,6 +10,7 @@ mod chain;
 mod instances;
 mod retention;
 mod rows;
+mod settle;
 mod verify;
 mod writer;
 

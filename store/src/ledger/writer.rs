@@ -5,8 +5,10 @@
 //! lock. So a lone replica needs one round trip a batch, and any number of replicas stays exact.
 
 use super::batch::lay_out;
+use super::chain::Chained;
 use super::instances;
 use super::rows::{AccountRow, Batch, ChainHead, HoldRow, OperationRow};
+use super::settle::settle_alone;
 use crate::schema::{accounts, holds, ledger_batches, operations};
 use crate::{Store, StoreError};
 use chrono::{DateTime, Utc};
@@ -107,9 +109,9 @@ impl Writer {
     /// # Errors
     /// `Stale` when a belief was wrong. `Unavailable` leaves it open whether the batch was committed.
     pub async fn write(&mut self, batch: &Batch, at: DateTime<Utc>) -> Result<(), WriteError> {
-        let (statement, next) = lay_out(batch, self.slot, &self.head, at);
-        statement.execute(&mut self.connection).await?;
-        self.head = next;
+        let chained = Chained::onto(self.head, batch, self.slot, at);
+        execute(&mut self.connection, &chained).await?;
+        self.head = chained.head;
         Ok(())
     }
 
@@ -132,11 +134,11 @@ impl Writer {
                 let truth = read_truth(connection, account_ids, hold_ids, operation_ids).await?;
                 let head = chain_head(connection, slot).await?;
                 let (batch, answer) = decide(truth);
-                let (statement, next) = lay_out(&batch, slot, &head, at);
+                let chained = Chained::onto(head, &batch, slot, at);
                 if !batch.is_empty() {
-                    statement.execute(connection).await?;
+                    execute(connection, &chained).await?;
                 }
-                Ok::<_, WriteError>((answer, next))
+                Ok::<_, WriteError>((answer, chained.head))
             })
             .await?;
         self.head = head;
@@ -155,6 +157,13 @@ impl Writer {
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Writer").field("slot", &self.slot).field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+async fn execute(connection: &mut AsyncPgConnection, chained: &Chained<'_>) -> Result<usize, DieselError> {
+    match settle_alone(chained) {
+        Some(settle) => settle.execute(connection).await,
+        None => lay_out(chained).execute(connection).await,
     }
 }
 
