@@ -3,14 +3,18 @@
 use crate::http::error::ApiError;
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
+use futures_channel::mpsc;
+use futures_util::StreamExt;
+use futures_util::future::poll_fn;
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 /// Pieces between the provider and the socket. Each is what one read of the provider gave; a slow client holds up the
-/// provider, not our memory.
+/// provider, not our memory. The channel is a list of them: tokio's has room for 32 as soon as it has one, 2 KiB for each stream.
 const PIECES_MAX: usize = 4;
 /// Longest silence towards the client. A client that has left is noticed by the second write after that, so within two
 /// seconds.
@@ -35,6 +39,8 @@ pub struct Outlet<H> {
     /// Until the first bytes go out; so a failure before them still has a status of its own.
     head: Option<(HeadSender<H>, H)>,
     pieces: mpsc::Sender<Piece>,
+    /// Closed when the body is dropped.
+    body: oneshot::Sender<Infallible>,
     write_timeout: Duration,
     silent_since: Instant,
 }
@@ -42,15 +48,18 @@ pub struct Outlet<H> {
 /// The client's side: the body. Dropped, it tells the task that the client has left.
 pub struct Outflow {
     pieces: mpsc::Receiver<Piece>,
+    _lives: oneshot::Receiver<Infallible>,
     /// The task has ended, and not well.
     is_cut: bool,
 }
 
 /// Joins the two. The head, which is made from the body, goes out with the first bytes.
 pub fn open<H>(sender: HeadSender<H>, write_timeout: Duration, head: impl FnOnce(Outflow) -> H) -> Outlet<H> {
-    let (pieces, receiver) = mpsc::channel(PIECES_MAX);
-    let body = Outflow { pieces: receiver, is_cut: false };
-    Outlet { head: Some((sender, head(body))), pieces, write_timeout, silent_since: Instant::now() }
+    // A sender has a place of its own.
+    let (pieces, receiver) = mpsc::channel(PIECES_MAX - 1);
+    let (body, lives) = oneshot::channel();
+    let outflow = Outflow { pieces: receiver, _lives: lives, is_cut: false };
+    Outlet { head: Some((sender, head(outflow))), pieces, body, write_timeout, silent_since: Instant::now() }
 }
 
 impl<H> Outlet<H> {
@@ -97,7 +106,7 @@ impl<H> Outlet<H> {
     pub async fn gone(&mut self) {
         match &mut self.head {
             Some((head, _)) => head.closed().await,
-            None => self.pieces.closed().await,
+            None => self.body.closed().await,
         }
     }
 
@@ -105,14 +114,13 @@ impl<H> Outlet<H> {
         if let Some((sender, head)) = self.head.take() {
             sender.send(Ok(head)).map_err(|_| Gone)?;
         }
-        let piece = match self.pieces.try_send(piece) {
-            Ok(()) => None,
-            Err(mpsc::error::TrySendError::Full(piece)) => Some(piece),
-            Err(mpsc::error::TrySendError::Closed(_)) => return Err(Gone),
-        };
-        if let Some(piece) = piece {
-            let sent = timeout(self.write_timeout, self.pieces.send(piece)).await;
-            sent.map_err(|_| Gone)?.map_err(|_| Gone)?;
+        if let Err(refused) = self.pieces.try_send(piece) {
+            if refused.is_disconnected() {
+                return Err(Gone);
+            }
+            let room = timeout(self.write_timeout, poll_fn(|cx| self.pieces.poll_ready(cx)));
+            room.await.map_err(|_| Gone)?.map_err(|_| Gone)?;
+            self.pieces.start_send(refused.into_inner()).map_err(|_| Gone)?;
         }
         self.silent_since = Instant::now();
         Ok(())
@@ -149,7 +157,7 @@ impl MessageBody for Outflow {
         if self.is_cut {
             return Poll::Ready(Some(Err(Cut)));
         }
-        match self.pieces.poll_recv(cx) {
+        match self.pieces.poll_next_unpin(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Piece::Bytes(bytes))) => Poll::Ready(Some(Ok(bytes))),
             Poll::Ready(Some(Piece::End)) => Poll::Ready(None),
@@ -167,7 +175,7 @@ impl MessageBody for Outflow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_util::future::poll_fn;
+    use futures_util::FutureExt;
 
     fn joined(write_timeout: Duration) -> (Outlet<Outflow>, oneshot::Receiver<Result<Outflow, ApiError>>) {
         let (sender, head) = oneshot::channel();
@@ -224,6 +232,30 @@ mod tests {
         drop(head);
         outlet.gone().await;
         assert_eq!(outlet.ping().await, Err(Gone));
+    }
+
+    // Mutant: a channel of one more piece.
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_holds_up_the_task_and_gets_every_piece_in_order() {
+        let (mut outlet, head) = joined(Duration::from_secs(30));
+        let numbered = |number: usize| Bytes::from(number.to_string());
+        for number in 0..PIECES_MAX {
+            outlet.send(numbered(number)).now_or_never().expect("there is room").unwrap();
+        }
+        let mut body = head.await.unwrap().unwrap();
+        let sending = async {
+            outlet.send(numbered(PIECES_MAX)).await.unwrap();
+            outlet
+        };
+        let mut sending = std::pin::pin!(sending);
+        assert!(sending.as_mut().now_or_never().is_none(), "one too many");
+        for number in 0..=PIECES_MAX {
+            assert_eq!(next(&mut body).await.unwrap().unwrap(), numbered(number));
+            if number == 0 {
+                drop(sending.as_mut().await);
+            }
+        }
+        assert!(next(&mut body).await.unwrap().is_err(), "the task has not ended it");
     }
 
     #[tokio::test(start_paused = true)]
