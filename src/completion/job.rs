@@ -111,6 +111,8 @@ impl Job {
             };
             match first {
                 Some(Ok(answered)) => return Ok(Begun::Answered(ticket, answered)),
+                // Nobody could be asked: then there is nothing to hold for.
+                Some(Err(refusal)) if !ticket.is_asked() => return Err(refusal),
                 Some(failed) => (self.confirm(ticket).await?, Some(failed)),
                 None => {
                     let ticket = self.confirm(ticket).await?;

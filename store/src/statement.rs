@@ -11,6 +11,8 @@ macro_rules! statement {
             pub lifetime: std::marker::PhantomData<&'a ()>,
         }
 
+        const _: () = assert!($crate::statement::binds($text) == [$(stringify!($field)),*].len(), "a field for each `?`");
+
         impl diesel::query_builder::QueryId for $name<'_> {
             type QueryId = $name<'static>;
             const HAS_STATIC_QUERY_ID: bool = true;
@@ -34,3 +36,21 @@ macro_rules! statement {
 }
 
 pub(crate) use statement;
+
+/// How many binds a statement's text has.
+pub(crate) const fn binds(text: &str) -> usize {
+    let mut rest = text.as_bytes();
+    while let [_, tail @ ..] = rest
+        && !matches!(rest, [b'W', b'I', b'T', b'H', b' ', ..])
+    {
+        rest = tail;
+    }
+    let mut binds = 0;
+    while let [first, tail @ ..] = rest {
+        if *first == b'?' {
+            binds += 1;
+        }
+        rest = tail;
+    }
+    binds
+}

@@ -3,6 +3,7 @@
 use crate::house::{House, TurnedClock, eventually, grant, hold_of, record};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use std::time::Duration;
 use tollgate_actors::ledger::{Balance, EarlySettle, HoldRequest, LedgerError, Settled, Ticket, UserAccounts};
 use tollgate_domain::Nanos;
 use tollgate_test_database::TestDatabase;
@@ -83,7 +84,7 @@ async fn a_patient_hold_is_durable_soon_or_as_soon_as_somebody_waits_and_never_f
     let mut later = ask(&house, hold_of(user, 2));
     let mut leaves = ask(&house, hold_of(user, 4));
     assert!(leaves.decided().now_or_never().is_none());
-    drop((leaves, ask(&house, hold_of(user, 8))));
+    drop(leaves);
     later.decided().await;
     assert_eq!(house.balance(user).await.held, Nanos(3));
     let later = later.confirm().await.unwrap();
@@ -91,11 +92,22 @@ async fn a_patient_hold_is_durable_soon_or_as_soon_as_somebody_waits_and_never_f
         ticket.release();
     }
     eventually("both are given back", async || house.balance(user).await.held == Nanos::ZERO).await;
-    assert_eq!(
-        database.number("SELECT count(*) FROM holds").await,
-        2,
-        "who left has no row, whether it had been asked for or not"
-    );
+    assert_eq!(database.number("SELECT count(*) FROM holds").await, 2, "who left has no row");
+    house.assert_clean().await;
+}
+
+// Mutant, red: every hold asked for at once.
+#[actix_rt::test]
+async fn a_patient_hold_is_not_asked_for_before_somebody_waits() {
+    let database = TestDatabase::create().await;
+    let house = House::on(&database, &TurnedClock::new()).await;
+    let user = house.user(&database, "0.000001").await;
+    let ticket = ask(&house, hold_of(user, 1));
+    // Far longer than one stays in the queue.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!((database.number("SELECT count(*) FROM holds").await, house.ledger.load()), (0, (1, 0)));
+    drop(ticket);
+    assert_eq!(house.ledger.load(), (0, 0));
     house.assert_clean().await;
 }
 

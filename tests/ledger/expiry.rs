@@ -151,7 +151,7 @@ async fn a_settle_after_expiry_charges_the_free_balance_and_owes_the_rest() {
     house.assert_clean().await;
 }
 
-/// The first settle finds out what became of the balance, and nothing else tells the second that its hold is no longer open.
+/// The hold after the expiry has learned of the balance; only the count of `closed` tells the settles that theirs are gone.
 // Mutants, each red: in `settle.sql`, `closed` without `h.state = ?`; nobody counting `closed`.
 #[actix_rt::test]
 async fn a_settle_alone_finds_that_its_hold_has_expired_though_the_balance_is_as_believed() {

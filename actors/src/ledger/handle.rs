@@ -28,7 +28,7 @@ pub const KNOWN_ACCOUNTS_MAX: u64 = 200_000;
 pub struct Desk {
     queue: mpsc::Sender<Envelope>,
     pub(super) live: LiveHolds,
-    line: Arc<Line>,
+    pub(super) line: Arc<Line>,
     /// Last known available balance by account; written by the writer after each commit.
     pub(super) known: Cache<AccountId, Nanos>,
 }
@@ -91,7 +91,7 @@ impl Ledger {
         self.places.available_permits() > 0 && !self.desk.line.is_slow()
     }
 
-    /// Asks for a hold. The ticket is pending until it is confirmed.
+    /// Asks for a hold; for a patient one with an early permit as soon as its ticket waits. The ticket is pending until it is confirmed.
     ///
     /// # Errors
     /// `Overloaded` when too many holds are open in this process, or those that are asked for wait too long; `Conflict` for a negative amount.
@@ -100,14 +100,16 @@ impl Ledger {
         if amount.is_negative() {
             return Err(LedgerError::Conflict("amount: less than nothing can't be held"));
         }
+        if self.desk.line.is_slow() {
+            return Err(LedgerError::Overloaded);
+        }
         let place = Seat::of(Arc::clone(&self.places).try_acquire_owned().map_err(|_| LedgerError::Overloaded)?);
-        let in_line = self.desk.line.enter().ok_or(LedgerError::Overloaded)?;
         let terms = Terms { hold: id, accounts, key, budget, asked: amount.0, amount: amount.0, lifetime };
         let is_plenty = |account| self.known_balance(account).is_some_and(|known| known.0 / 10 >= amount.0);
         let early = is_plenty(accounts.credits) && budget.is_none_or(is_plenty);
         let patient = patient && early;
         self.desk.live.insert(&terms);
-        let question = Question::Unasked { least: least.0.min(amount.0), in_line: Some(in_line) };
+        let question = Question::Unasked { least: least.0.min(amount.0) };
         let mut ticket = Ticket::new(Arc::clone(&self.desk), terms, early, Pending { question, decided: None, place, patient });
         if !patient {
             ticket.ask();

@@ -31,13 +31,9 @@ impl Line {
         last_wait > WAIT_MAX && self.waiting.load(Ordering::Relaxed) >= SHORT
     }
 
-    /// `None` when the line is slow.
-    pub fn enter(self: &Arc<Self>) -> Option<InLine> {
-        if self.is_slow() {
-            return None;
-        }
+    pub fn enter(self: &Arc<Self>) -> InLine {
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        Some(InLine { line: Arc::clone(self), since: Instant::now() })
+        InLine { line: Arc::clone(self), since: Instant::now() }
     }
 }
 
@@ -62,15 +58,16 @@ mod tests {
     #[test]
     fn a_slow_line_takes_nobody_until_it_is_short_again() {
         let line = Arc::new(Line::default());
-        let mut all: Vec<InLine> = (0..2 * SHORT).map(|_| line.enter().expect("a line that is not slow")).collect();
+        let mut all: Vec<InLine> = (0..2 * SHORT).map(|_| line.enter()).collect();
+        assert!(!line.is_slow(), "long, and nobody has waited for long");
         drop(came_earlier(all.pop().unwrap(), 2 * WAIT_MAX));
         // Mutant: a line that does not look at the last wait turns this red.
-        assert!(line.enter().is_none(), "long and slow");
+        assert!(line.is_slow(), "long and slow");
         all.truncate(SHORT - 1);
         drop(came_earlier(all.pop().unwrap(), 2 * WAIT_MAX));
-        assert!(line.enter().is_some(), "slow, but short");
+        assert!(!line.is_slow(), "slow, but short");
         all.clear();
-        let many: Vec<Option<InLine>> = (0..2 * SHORT).map(|_| line.enter()).collect();
-        assert!(many.iter().all(Option::is_some), "what was slow once is forgotten");
+        let _many: Vec<InLine> = (0..2 * SHORT).map(|_| line.enter()).collect();
+        assert!(!line.is_slow(), "what was slow once is forgotten");
     }
 }

@@ -5,7 +5,6 @@
 
 use super::command::{Closing, Command, Outcome, Place, Terms, Upon};
 use super::handle::Desk;
-use super::line::InLine;
 use super::messages::{CallRecord, LedgerError, Settled};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use tokio::sync::oneshot;
 use tollgate_domain::{HoldId, Nanos};
 
-/// A hold that was asked for. Nothing may reach the client before it is [confirmed](Ticket::confirm).
+/// A hold that was asked for, or is to be. Nothing may reach the client before it is [confirmed](Ticket::confirm).
 #[derive(Debug)]
 pub struct Ticket {
     desk: Arc<Desk>,
@@ -32,11 +31,11 @@ pub(super) struct Pending {
     pub patient: bool,
 }
 
-/// Whether the writer knows of the hold. Its thread, once woken, may take the processor from the one that asks: so a patient hold is
-/// asked for when its call has gone out and its caller waits.
+/// Whether the writer knows of the hold. Its thread, once woken, may take the processor from the one that asks: so a patient hold
+/// is asked for when its caller waits, which has sent the call by then or waits for a connection, too.
 #[derive(Debug)]
 pub(super) enum Question {
-    Unasked { least: i64, in_line: Option<InLine> },
+    Unasked { least: i64 },
     Asked(oneshot::Receiver<Outcome>),
 }
 
@@ -114,14 +113,21 @@ impl Ticket {
         }
     }
 
+    /// Whether the writer knows of the hold. One that was never asked for can be dropped for nothing.
+    #[must_use]
+    pub const fn is_asked(&self) -> bool {
+        !matches!(self.pending, Some(Pending { question: Question::Unasked { .. }, .. }))
+    }
+
     /// Tells the writer of the hold, if it does not know of it yet.
     pub(super) fn ask(&mut self) {
         if let Some(Pending { question, place, patient, .. }) = &mut self.pending
-            && let Question::Unasked { least, in_line } = question
+            && let Question::Unasked { least } = *question
         {
-            let hold = Command::Hold { terms: self.terms, least: *least };
-            let decision = self.desk.queue_up(hold, Some(Arc::clone(place)), in_line.take(), *patient);
-            *question = Question::Asked(decision);
+            let hold = Command::Hold { terms: self.terms, least };
+            // From here on it is the ledger that is waited for.
+            let in_line = Some(self.desk.line.enter());
+            *question = Question::Asked(self.desk.queue_up(hold, Some(Arc::clone(place)), in_line, *patient));
         }
     }
 
@@ -241,5 +247,80 @@ impl Future for Receipt {
             Ok(Outcome::Failed(error)) => Err(error),
             Ok(_) | Err(_) => Err(LedgerError::Unavailable),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::command::{Envelope, Seat};
+    use super::super::messages::{Asset, UserAccounts};
+    use super::*;
+    use futures_util::FutureExt;
+    use std::time::Duration;
+    use tokio::sync::{Semaphore, mpsc};
+    use tollgate_domain::{AccountId, GatewayId, KeyId, TokenUsage, UserId};
+
+    /// A patient ticket, the queue that its commands go to, and the places that it has one of.
+    fn patient() -> (Ticket, mpsc::Receiver<Envelope>, Arc<Semaphore>) {
+        let (desk, queue) = Desk::new();
+        let places = Arc::new(Semaphore::new(1));
+        let place = Seat::of(Arc::clone(&places).try_acquire_owned().unwrap());
+        let accounts = UserAccounts { user: UserId(1), asset: Asset::Usd, credits: AccountId(1), debt: AccountId(2) };
+        let lifetime = Duration::from_secs(60);
+        let hold = HoldId(uuid::Uuid::from_u128(1));
+        let terms = Terms { hold, accounts, key: KeyId(1), budget: None, asked: 5, amount: 5, lifetime };
+        desk.live.insert(&terms);
+        let pending = Pending { question: Question::Unasked { least: 1 }, decided: None, place, patient: true };
+        (Ticket::new(desk, terms, true, pending), queue, places)
+    }
+
+    fn next_hold(queue: &mut mpsc::Receiver<Envelope>) -> Option<Envelope> {
+        queue.try_recv().ok().inspect(|envelope| assert!(matches!(envelope.command, Command::Hold { least: 1, .. })))
+    }
+
+    // Mutant, red: a dropped ticket that stays among the live holds.
+    #[tokio::test]
+    async fn a_patient_hold_that_nobody_has_waited_for_is_never_asked_for() {
+        let (ticket, mut queue, places) = patient();
+        let desk = Arc::clone(&ticket.desk);
+        assert!(!ticket.is_asked() && desk.live.contains(ticket.hold_id()));
+        let hold = ticket.hold_id();
+        drop(ticket);
+        assert!(queue.try_recv().is_err() && !desk.live.contains(hold));
+        assert_eq!(places.available_permits(), 1);
+    }
+
+    // Mutant, red: a hold that is asked for with each wait.
+    #[tokio::test]
+    async fn whoever_waits_asks_once_and_who_confirms_makes_it_urgent() {
+        let (mut ticket, mut queue, _) = patient();
+        assert!(ticket.decided().now_or_never().is_none() && ticket.is_asked());
+        assert!(next_hold(&mut queue).unwrap().patient);
+        assert!(ticket.decided().now_or_never().is_none() && queue.try_recv().is_err());
+        let (ticket, mut queue, _) = patient();
+        let mut confirming = Box::pin(ticket.confirm());
+        assert!(confirming.as_mut().now_or_never().is_none());
+        // Mutant, red: a hurry that leaves an unasked hold patient.
+        assert!(!next_hold(&mut queue).unwrap().patient && queue.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_settle_tells_of_its_hold_first() {
+        let (ticket, mut queue, _) = patient();
+        let record = CallRecord {
+            model: "test/model".to_owned(),
+            gateway: GatewayId::OpenRouter,
+            usage: TokenUsage::default(),
+            cost: Nanos(1),
+            latency: Duration::ZERO,
+            estimated: false,
+            streamed: false,
+            finish_reason: "stop".to_owned(),
+        };
+        let mut settling = Box::pin(ticket.settle(record));
+        assert!(settling.as_mut().now_or_never().is_none());
+        // Mutant, red: a settle without its hold.
+        assert!(next_hold(&mut queue).is_some());
+        assert!(matches!(queue.try_recv().unwrap().command, Command::Close { .. }));
     }
 }

@@ -1,8 +1,8 @@
 //! The ledger's tables. Only a [`Writer`] changes them, but for the limits of budgets; everyone may read.
 //!
-//! `batch.sql` writes a whole batch in one statement, `settle.sql` the commonest one of a single call; `writer.rs` decides when it may be believed, `instances.rs` says who
-//! is alive, `budgets.rs` opens the sub-accounts of keys' budgets, `chain.rs` makes history tamper-evident, `verify.rs` proves
-//! that the books balance, `retention.rs` says what is forgotten.
+//! `batch.sql` writes a whole batch in one statement, `settle.sql` one that is a single settle; `writer.rs` decides when it may be
+//! believed, `instances.rs` says who is alive, `budgets.rs` opens the sub-accounts of keys' budgets, `chain.rs` makes history
+//! tamper-evident, `verify.rs` proves that the books balance, `retention.rs` says what is forgotten.
 
 mod batch;
 pub(crate) mod budgets;

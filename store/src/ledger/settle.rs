@@ -115,3 +115,25 @@ pub fn settle_alone<'a>(chained: &Chained<'a>) -> Option<SettleWrite<'a>> {
         lifetime: std::marker::PhantomData,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    /// The columns that a statement fills, by table.
+    fn inserted(statement: &str) -> BTreeMap<&str, Vec<&str>> {
+        let inserts = statement.split("INSERT INTO ").skip(1);
+        let parts = inserts.filter_map(|insert| insert.split_once(')')?.0.split_once(" ("));
+        parts.map(|(table, columns)| (table, columns.split(',').map(str::trim).collect())).collect()
+    }
+
+    // Mutant: without `finish_reason` in one of them.
+    #[test]
+    fn a_settle_alone_fills_the_columns_that_it_fills_in_a_batch() {
+        let (batch, alone) = (inserted(include_str!("batch.sql")), inserted(include_str!("settle.sql")));
+        assert_eq!(alone.keys().copied().collect::<Vec<_>>(), ["ledger_batches", "transfers", "usage_records"]);
+        for (table, columns) in alone {
+            assert_eq!(batch.get(table), Some(&columns), "{table}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! The ledger's tables in memory, changed by batches as `batch.sql` changes the real ones.
+//! The ledger's tables in memory, changed by batches as `batch.sql` and `settle.sql` change the real ones.
 
 use super::super::messages::{Asset, UserAccounts};
 use super::{BUDGET, budget_of_user};
