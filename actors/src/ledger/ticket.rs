@@ -295,13 +295,15 @@ mod tests {
     async fn whoever_waits_asks_once_and_who_confirms_makes_it_urgent() {
         let (mut ticket, mut queue, _) = patient();
         assert!(ticket.decided().now_or_never().is_none() && ticket.is_asked());
-        assert!(next_hold(&mut queue).unwrap().patient);
+        let asked = next_hold(&mut queue).unwrap();
+        assert!(asked.patient);
         assert!(ticket.decided().now_or_never().is_none() && queue.try_recv().is_err());
         let (ticket, mut queue, _) = patient();
         let mut confirming = Box::pin(ticket.confirm());
         assert!(confirming.as_mut().now_or_never().is_none());
+        let asked = next_hold(&mut queue).unwrap();
         // Mutant, red: a hurry that leaves an unasked hold patient.
-        assert!(!next_hold(&mut queue).unwrap().patient && queue.try_recv().is_err());
+        assert!(!asked.patient && queue.try_recv().is_err());
     }
 
     #[tokio::test]
@@ -320,7 +322,7 @@ mod tests {
         let mut settling = Box::pin(ticket.settle(record));
         assert!(settling.as_mut().now_or_never().is_none());
         // Mutant, red: a settle without its hold.
-        assert!(next_hold(&mut queue).is_some());
+        let _hold = next_hold(&mut queue).unwrap();
         assert!(matches!(queue.try_recv().unwrap().command, Command::Close { .. }));
     }
 }
