@@ -127,10 +127,19 @@ mod tests {
         parts.map(|(table, columns)| (table, columns.split(',').map(str::trim).collect())).collect()
     }
 
-    // Mutant: without `finish_reason` in one of them.
+    /// How a statement locks, compares and changes the accounts.
+    fn accounts(statement: &str) -> Option<&str> {
+        let (_, from_locked) = statement.split_once("locked AS MATERIALIZED")?;
+        Some(from_locked.split_once("RETURNING 1")?.0)
+    }
+
+    // Mutants, each red: without `finish_reason` in one of them; without the comparison of `held`.
     #[test]
-    fn a_settle_alone_fills_the_columns_that_it_fills_in_a_batch() {
-        let (batch, alone) = (inserted(include_str!("batch.sql")), inserted(include_str!("settle.sql")));
+    fn a_settle_alone_changes_accounts_and_fills_columns_as_it_does_in_a_batch() {
+        let (batch, alone) = (include_str!("batch.sql"), include_str!("settle.sql"));
+        assert!(accounts(alone).is_some_and(|part| part.contains("FOR UPDATE")));
+        assert_eq!(accounts(alone), accounts(batch));
+        let (batch, alone) = (inserted(batch), inserted(alone));
         assert_eq!(alone.keys().copied().collect::<Vec<_>>(), ["ledger_batches", "transfers", "usage_records"]);
         for (table, columns) in alone {
             assert_eq!(batch.get(table), Some(&columns), "{table}");
