@@ -29,6 +29,10 @@ use utoipa_actix_web::AppExt;
 /// Connections that the kernel keeps for us; it cuts this to its own `somaxconn`.
 const BACKLOG: u32 = 4_096;
 
+/// Bytes that the kernel keeps of an answer before it sends them. Left alone it takes over 2 MB of each that nobody reads, and
+/// copying them is what other calls would wait for.
+const UNSENT_MAX_BYTES: u32 = 128 * 1_024;
+
 /// For a client that does not close its side after our last answer.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -58,8 +62,11 @@ fn listen(address: SocketAddr, write_timeout: Duration) -> io::Result<TcpListene
     let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
     // A restart must not wait for the kernel to forget the last server's connections.
     socket.set_reuseaddr(true)?;
-    // Accepted sockets inherit it: the kernel cuts clients that take nothing in. actix waits for them for ever.
-    socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(write_timeout))?;
+    // Accepted sockets inherit both.
+    let options = socket2::SockRef::from(&socket);
+    // The kernel cuts clients that take nothing in. actix waits for them for ever.
+    options.set_tcp_user_timeout(Some(write_timeout))?;
+    options.set_tcp_notsent_lowat(UNSENT_MAX_BYTES)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)?.into_std()
 }

@@ -6,6 +6,7 @@ mod json;
 mod lawful;
 mod overload;
 mod slow;
+mod unread;
 mod wire;
 
 use crate::support::{TestApp, TestUser};
