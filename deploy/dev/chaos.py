@@ -108,10 +108,10 @@ def build(chosen):
 
 
 def commit():
-    """Of what was run; marked when there was more than that."""
+    """Of what was run; marked when there was more than that, but for the figures of a run just before."""
     git = ["git", "-C", str(ROOT)]
     name = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True).stdout.strip()
+    changed = subprocess.run([*git, "status", "--porcelain", "--", ".", ":!bench/results", ":!README.md"], capture_output=True, text=True).stdout.strip()
     return name + ("+" if changed else "")
 
 
