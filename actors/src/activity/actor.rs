@@ -57,7 +57,7 @@ pub fn start(
     Ok(ActivityService { activity: Activity { queue: sender }, actor })
 }
 
-/// A panic restarts the writer with the same state; the rows of the batch under way are lost to it.
+/// A panic restarts the writer with the same state. One of the table's does not come here: it is the writer's to bear.
 async fn write_until_stopped(mut writer: Writer, mut queue: mpsc::Receiver<ActivityRow>, stop: CancellationToken) {
     while AssertUnwindSafe(writer.run(&mut queue, &stop)).catch_unwind().await.is_err() {
         tracing::error!("the activity log's writer panicked and goes on");

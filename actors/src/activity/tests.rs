@@ -15,11 +15,12 @@ use tollgate_domain::UserId;
 use tollgate_store::StoreError;
 use uuid::Uuid;
 
-/// A table in memory: it can be away, lose an answer, and refuses rows whose details are no JSON.
+/// A table in memory: it can be away, lose an answer, panic, and refuses rows whose details are no JSON.
 #[derive(Default)]
 struct Table {
     is_away: AtomicBool,
     loses_answers: AtomicBool,
+    panics_once: AtomicBool,
     landed: Mutex<HashSet<Uuid>>,
     rows: Mutex<Vec<i64>>,
     statements: AtomicUsize,
@@ -27,6 +28,8 @@ struct Table {
 
 impl ActivityTable for Table {
     fn insert<'a>(&'a self, id: Uuid, _: DateTime<Utc>, rows: &'a [ActivityRow]) -> BoxFuture<'a, Result<(), StoreError>> {
+        assert!(!self.panics_once.swap(false, Ordering::SeqCst), "the table panics");
+        assert!(rows.iter().all(|row| row.details != "poison"), "the table panics at a row");
         let away = || StoreError::Unavailable("away".to_owned());
         let outcome = if self.is_away.load(Ordering::SeqCst) {
             Err(away())
@@ -216,4 +219,17 @@ async fn a_row_that_the_table_refuses_takes_no_other_with_it() {
     }
     running.drained().await;
     assert_eq!(bench.rows(), [0, 1, 2, 4, 5, 6, 7, 8, 9]);
+}
+
+#[tokio::test]
+async fn a_panic_loses_no_row_and_one_at_a_row_loses_only_that() {
+    let bench = Bench::new("panic");
+    bench.table.panics_once.store(true, Ordering::SeqCst);
+    let running = bench.start(QUEUE_MAX);
+    for number in 0..100 {
+        let details = if number == 42 { "poison" } else { "{}" };
+        running.activity.record(ActivityRow { details: details.to_owned(), ..row(number) }).unwrap();
+    }
+    running.drained().await;
+    assert_eq!(bench.rows(), (0..100).filter(|number| *number != 42).collect::<Vec<_>>());
 }

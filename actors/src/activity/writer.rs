@@ -4,8 +4,10 @@ use super::{ActivityRow, ActivityTable, BATCH_MAX, LINGER, RETRY_EVERY};
 use crate::journal::Journal;
 use crate::ports::Clock;
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
@@ -143,21 +145,34 @@ impl Writer {
     async fn insert(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut parts = vec![(batch.id, batch.rows.as_slice())];
         while let Some((id, rows)) = parts.pop() {
-            match self.table.insert(id, batch.at, rows).await {
-                Ok(()) => metrics::counter!("tollgate_activity_rows_total").increment(u64::try_from(rows.len()).unwrap_or(0)),
-                Err(error @ StoreError::Unavailable(_)) => return Err(error),
-                Err(error) if rows.len() <= 1 => {
-                    tracing::error!(%error, "an activity row is refused");
+            match self.ask_table(id, batch.at, rows).await {
+                Some(Ok(())) => {
+                    metrics::counter!("tollgate_activity_rows_total").increment(u64::try_from(rows.len()).unwrap_or(0))
+                }
+                Some(Err(error @ StoreError::Unavailable(_))) => return Err(error),
+                refusal if rows.len() <= 1 => {
+                    tracing::error!(?refusal, "an activity row is refused");
                     metrics::counter!("tollgate_activity_refused_total").increment(1);
                 }
                 // One bad row must not take the others with it.
-                Err(_) => {
+                _ => {
                     let (first, second) = rows.split_at(rows.len() / 2);
                     parts.extend([(half(id, 0), first), (half(id, 1), second)]);
                 }
             }
         }
         Ok(())
+    }
+
+    /// What the table says. If it panics it is asked again, as an id lands once; `None` if it panics again.
+    async fn ask_table(&self, id: Uuid, at: DateTime<Utc>, rows: &[ActivityRow]) -> Option<Result<(), StoreError>> {
+        for _ in 0..2 {
+            let asking = async { self.table.insert(id, at, rows).await };
+            if let Ok(said) = AssertUnwindSafe(asking).catch_unwind().await {
+                return Some(said);
+            }
+        }
+        None
     }
 
     async fn append(&self, batch: &Batch) -> io::Result<()> {
