@@ -2,6 +2,7 @@
 
 use super::PlainAnswer;
 use super::admission::ReadOrder;
+use super::history::TURN_PATIENCE;
 use crate::http::error::ApiError;
 use crate::startup::Services;
 use actix_web::http::StatusCode;
@@ -12,6 +13,8 @@ use tollgate_store::Store;
 use tollgate_store::idempotency::{self, Claimed};
 
 const RETRY_SOON: Duration = Duration::from_secs(1);
+/// While a call waits for its session's turn it has no hold, and is no less alive.
+const WITHOUT_HOLD_MAX: Duration = TURN_PATIENCE.saturating_add(Duration::from_secs(10));
 
 /// A key that is ours to use. Dropped without [`Claim::answered`], it is given back: nothing was charged.
 pub struct Claim {
@@ -40,7 +43,7 @@ pub(super) async fn claim(services: &Services, order: &ReadOrder) -> Result<Clai
         hold: order.hold,
         streamed: order.request.stream,
     };
-    let patience = services.settings.money.hold_lifetime;
+    let patience = services.settings.money.hold_lifetime.max(WITHOUT_HOLD_MAX);
     // Boxed, as all that most calls do without: their futures carry nothing of it.
     match Box::pin(idempotency::claim(&services.store, &claim, services.clock.now(), patience)).await? {
         Claimed::Fresh => Ok(Claiming::Ours(Some(Claim { store: services.store.clone(), claim, is_kept: false }))),

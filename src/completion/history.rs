@@ -20,7 +20,7 @@ use tollgate_store::chat_sessions::{shortened, storable};
 const HISTORY_MESSAGES_MAX: i64 = 1_000;
 const HISTORY_BYTES_MAX: usize = 256 << 10;
 /// How long a call waits for those before it in its session: to its client it is the silence of a slow provider.
-const TURN_PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const TURN_PATIENCE: Duration = Duration::from_secs(120);
 
 /// The turn that a call has in its session.
 pub(super) struct SessionTurn {
