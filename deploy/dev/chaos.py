@@ -109,10 +109,14 @@ def build(chosen):
 
 def commit():
     """Of what was run; marked when there was more than that, but for the figures of a run just before."""
-    git = ["git", "-C", str(ROOT)]
-    name = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    changed = subprocess.run([*git, "status", "--porcelain", "--", ".", ":!bench/results", ":!README.md"], capture_output=True, text=True).stdout.strip()
-    return name + ("+" if changed else "")
+    changed = git("status", "--porcelain", "--", ".", ":!bench/results", ":!README.md")
+    return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
+
+
+def git(*arguments):
+    """What it says of this work tree."""
+    said = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    return said.stdout.strip()
 
 
 def key(result):
