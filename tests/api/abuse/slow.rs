@@ -18,6 +18,8 @@ const SETTINGS: [(&str, &str); 4] =
 const CUT_WITHIN: Duration = Duration::from_secs(1 + 5 + 4);
 const DRIP_EVERY: Duration = Duration::from_millis(250);
 const CALLERS: usize = 8;
+/// Of the besiegers' thread.
+const NICE: i32 = 5;
 
 /// What a slow client sends at once, and what it drips then. `KEY` is a good key.
 struct Slow {
@@ -79,6 +81,8 @@ impl Siege {
     fn lay(self: &Arc<Self>, heads: usize, bodies: usize, unread: usize) -> std::thread::JoinHandle<Vec<String>> {
         let siege = Arc::clone(self);
         std::thread::spawn(move || {
+            // They are elsewhere: the processor that they need is not the server's to give.
+            rustix::process::setpriority_process(None, NICE).unwrap();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let heads = SLOW_HEADS.iter().cycle().take(heads);
             let bodies = SLOW_BODIES.iter().cycle().take(bodies);
@@ -179,8 +183,8 @@ async fn slow_clients_are_cut_and_nobody_waits_for_them() {
         "promise P4: {heads} slow heads, {bodies} slow bodies, {unread} that never read: {cuts} cut in time; {} calls, 0 errors, p99 {under:.1?} beside {before:.1?} when quiet",
         besieged.len()
     );
-    // Twice is promised, of a machine that does nothing else.
-    let slack = if is_long() { Duration::from_millis(5) } else { Duration::from_millis(250) };
+    // In the push size on a build that is not optimised it is a matter of single milliseconds.
+    let slack = if is_long() { Duration::ZERO } else { Duration::from_millis(25) };
     assert!(under <= 2 * before + slack, "p99 {under:?} beside {before:?}");
     assert_well(&app, &user).await;
 }
