@@ -147,7 +147,6 @@ async fn at_three_times_its_places_a_server_serves_on_and_refuses_the_rest_at_on
     let (capacity, mut flooded) = house.flood(64, time).await;
     let kept = tell("the capacity of 64 places", capacity, &mut flooded, time);
     house.assert_nothing_lost(&flooded).await;
-    // Mutant: places that are never given back, or a server that queues what it has no place for.
     assert!(kept * 10 >= capacity * 8, "{kept}/s of {capacity}/s");
     assert!(flooded.refused.len() > flooded.served.len(), "{} refused", flooded.refused.len());
     if is_long() {
