@@ -27,9 +27,9 @@ const ANSWER_TOKENS: i64 = 2_048;
 #[must_use]
 pub fn rate_tokens(request: &ChatRequest) -> i64 {
     let prompt = i64::try_from(request.prompt.bytes.div_ceil(BYTES_PER_TOKEN_USUAL)).unwrap_or(i64::MAX);
-    let images = request.prompt.images.saturating_mul(*IMAGE_TOKENS.start());
+    let media = request.prompt.images.saturating_add(request.prompt.unseen).saturating_mul(*IMAGE_TOKENS.start());
     let completion = request.max_tokens.unwrap_or(COMPLETION_TOKENS_USUAL).saturating_mul(request.choices);
-    prompt.saturating_add(images).saturating_add(completion)
+    prompt.saturating_add(media).saturating_add(completion)
 }
 
 /// The worst case of a request, over all who may serve it.
@@ -84,14 +84,24 @@ pub fn history_room_bytes(request: &ChatRequest, offers: &[Offer]) -> usize {
     let room = |offer: &Offer| {
         let context = if offer.context_length > 0 { offer.context_length } else { CONTEXT_UNKNOWN };
         let answer = request.max_tokens.unwrap_or(ANSWER_TOKENS).min(context / 2);
-        context.saturating_sub(prompt_tokens(request, offer)).saturating_sub(answer)
+        context.saturating_sub(seen_tokens(request, offer)).saturating_sub(answer)
     };
     let tokens = offers.iter().map(room).min().unwrap_or(0);
     usize::try_from(tokens).unwrap_or(0).saturating_mul(BYTES_PER_TOKEN)
 }
 
-/// Never more than the model's context: usage above it is absurd (decision 6).
+/// A file or film that is pointed to may fill the model's context, and nothing but that bounds it.
 fn prompt_tokens(request: &ChatRequest, offer: &Offer) -> i64 {
+    let seen = seen_tokens(request, offer);
+    match (request.prompt.unseen, offer.context_length) {
+        (0, _) => seen,
+        (_, 0) => seen.saturating_add(CONTEXT_UNKNOWN),
+        (_, context) => context,
+    }
+}
+
+/// Never more than the model's context: usage above it is absurd (decision 6).
+fn seen_tokens(request: &ChatRequest, offer: &Offer) -> i64 {
     let of_bytes = |bytes: usize| i64::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(i64::MAX);
     let images = request.prompt.images;
     let of_images = of_bytes(request.prompt.image_bytes)
@@ -179,6 +189,24 @@ mod tests {
         };
         assert_eq!(image(10) - image(100), 0);
         assert_eq!(image(1 << 20) - image(10), 8_192 - 1_024);
+    }
+
+    #[test]
+    fn what_is_pointed_to_is_held_for_as_a_whole_context() {
+        let quote = |url: &str, context_length: i64| {
+            let part = format!(r#"{{"type":"video_url","video_url":{{"url":"{url}"}}}}"#);
+            let body = format!(r#"{{"model":"m","max_tokens":1,"messages":[{{"role":"user","content":[{part}]}}]}}"#);
+            let request = ChatRequest::read(body.into()).expect("valid");
+            let offers = [Offer { context_length, ..offer() }];
+            (Quote::of(&request, &offers).prompt_tokens, history_room_bytes(&request, &offers), rate_tokens(&request))
+        };
+        let (here, elsewhere) = (quote("data:video/mp4", 100_000), quote("https://x/a.mp4", 100_000));
+        // Mutant: holding for the URL's bytes alone turns this red.
+        assert_eq!((here.0 < 100, elsewhere.0), (true, 100_000));
+        assert_eq!(quote("https://x/a.mp4", 0).0, quote("data:video/mp4/", 0).0 + 8_192);
+        // What is likely goes on being reckoned with where nothing is held for it.
+        assert!(elsewhere.1 > 150_000, "a session keeps its history");
+        assert_eq!(elsewhere.2 - here.2, 1_024);
     }
 
     #[test]

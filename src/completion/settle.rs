@@ -165,7 +165,7 @@ mod tests {
             at: DateTime::UNIX_EPOCH,
             quote: Quote { amount: Nanos(250), least: Nanos(250), prompt_tokens: 50, completion_tokens: 100 },
             granted: Nanos(250),
-            prompt: Prompt { bytes: 100, images: 0, image_bytes: 0 },
+            prompt: Prompt { bytes: 100, images: 0, image_bytes: 0, unseen: 0 },
             choices: 1,
         }
     }

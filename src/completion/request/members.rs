@@ -31,6 +31,8 @@ pub enum Field {
     PortkeyVirtualKey,
     SessionId,
     PrivyUserId,
+    /// One of [`SETTINGS`].
+    Setting,
     Other,
 }
 
@@ -51,6 +53,9 @@ const NAMES: [(&str, Field); 15] = [
     ("session_id", Field::SessionId),
     ("privy_user_id", Field::PrivyUserId),
 ];
+
+/// Fields that may be long and that no model reads.
+const SETTINGS: [&str; 4] = ["user", "metadata", "logit_bias", "stop"];
 
 /// One member of the body, as offsets into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +89,7 @@ pub fn scan(body: &[u8]) -> Result<Vec<Member>, ApiError> {
     for (name, value) in found {
         let (name_at, value_at) = (place(name), place(value));
         let field = field(name)?;
-        if field != Field::Other && members.iter().any(|earlier: &Member| earlier.field == field) {
+        if !matches!(field, Field::Other | Field::Setting) && members.iter().any(|earlier: &Member| earlier.field == field) {
             return Err(rules::invalid(name_of(field), "is given twice"));
         }
         let ours = matches!(
@@ -117,6 +122,7 @@ fn field(raw_name: &RawValue) -> Result<Field, ApiError> {
         false => plain.into(),
     };
     match NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
+        None if SETTINGS.contains(&&*name) => Ok(Field::Setting),
         None => Ok(Field::Other),
         Some((known, field)) if *known == name => Ok(*field),
         Some((known, _)) => Err(rules::invalid(known, format!("must be spelled so, not {name:?}"))),

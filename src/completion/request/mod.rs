@@ -45,11 +45,13 @@ pub struct ChatRequest {
 /// The size of what the model reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Prompt {
-    /// Bytes of `messages` and `tools` as JSON, without what `image_bytes` counts.
+    /// Bytes as JSON of all that a model may read, without what `image_bytes` counts.
     pub bytes: usize,
     pub images: i64,
     /// Bytes of the images' URLs; a data URL holds the whole image.
     pub image_bytes: usize,
+    /// Files, films and sounds that are pointed to: what is in them is known only upstream.
+    pub unseen: i64,
 }
 
 impl ChatRequest {
@@ -90,7 +92,10 @@ impl ChatRequest {
         for member in &mut members {
             let value = member.text(&body);
             match member.field {
-                Field::Other | Field::Route => {}
+                // Upstreams take more fields than we know (`functions`, `response_format`, `prediction`, `documents`, …), and the
+                // model may read each that is more than a number or a flag.
+                Field::Other if value.starts_with(['"', '[', '{']) => self.prompt.bytes += value.len(),
+                Field::Other | Field::Setting | Field::Route => {}
                 Field::Model => self.model = rules::model(value)?,
                 Field::Models => self.models = rules::models(value)?,
                 Field::Messages => self.read_messages(value)?,
@@ -118,10 +123,11 @@ impl ChatRequest {
     }
 
     fn read_messages(&mut self, value: &str) -> Result<(), ApiError> {
-        let images = messages::check(value)?;
-        self.prompt.images = images.count;
-        self.prompt.image_bytes = images.bytes;
-        self.prompt.bytes += value.len().saturating_sub(images.bytes);
+        let media = messages::check(value)?;
+        self.prompt.images = media.images;
+        self.prompt.image_bytes = media.image_bytes;
+        self.prompt.unseen = media.unseen;
+        self.prompt.bytes += value.len().saturating_sub(media.image_bytes);
         Ok(())
     }
 }

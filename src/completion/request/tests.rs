@@ -185,10 +185,57 @@ fn tools_array_contents_and_silent_assistants_are_welcome() {
 }
 
 #[test]
-fn the_prompts_size_is_that_of_messages_and_tools() {
-    let request =
-        read(r#"{"model":"m","user":"not counted","messages":[{"role":"user","content":"hi"}],"tools":[1, 2]}"#).expect("valid");
-    assert_eq!(request.prompt.bytes, r#"[{"role":"user","content":"hi"}]"#.len() + "[1, 2]".len());
+fn the_prompts_size_is_that_of_all_that_a_model_may_read() {
+    let size = |fields: &str| with(fields).prompt.bytes - r#"[{"role":"user","content":"hi"}]"#.len();
+    let schema = r#"{"type":"json_schema","json_schema":{"schema":{}}}"#;
+    // The last is a name that we don't know: what an upstream does with it can't be known either.
+    for name in ["tools", "functions", "response_format", "prediction", "tool_choice", "chat_template_kwargs"] {
+        // Mutant: counting `tools` alone turns this red.
+        assert_eq!(size(&format!(r#""{name}": {schema} "#)), schema.len(), "{name}");
+    }
+    assert_eq!(size(r#""documents":["a"],"chat_template":"bc","tools":[1, 2]"#), 5 + 4 + 6);
+    for setting in [
+        r#""temperature":0.7,"seed":-1,"store":true,"top_p":null"#,
+        r#""user":"u-1","metadata":{"order":"7"},"logit_bias":{"50256":-100},"stop":["\n"]"#,
+        r#""stream":true,"stream_options":{"include_usage":true},"provider":{"order":["x"]},"session_id":"s""#,
+    ] {
+        assert_eq!(size(setting), 0, "{setting}");
+    }
+}
+
+#[test]
+fn content_that_stands_elsewhere_is_told_from_what_is_in_the_body() {
+    let unseen = |part: &str| {
+        let message = format!(r#"{{"role":"user","content":[{{"type":"text","text":"http://x"}},{part}]}}"#);
+        read(&format!(r#"{{"model":"m","messages":[{message}]}}"#)).expect(part).prompt.unseen
+    };
+    for elsewhere in [
+        r#"{"type":"file","file":{"filename":"a.pdf","file_data":"https://x/a.pdf"}}"#,
+        r#"{"type":"file","file":{"file_data":"https\u003a\/\/x\/a.pdf"}}"#,
+        r#"{"type":"file","file":{"file_id":"file-1"}}"#,
+        r#"{"type":"file","file":{"file_id":"file-1","file_data":"AAAA"}}"#,
+        r#"{"type":"file","file":{"file_data":"data:,A","file_data":"https://x/a.pdf"}}"#,
+        r#"{"type":"file","file":{"filename":"data:,A"}}"#,
+        r#"{"type":"video_url","video_url":{"url":"https://x/a.mp4"}}"#,
+        r#"{"type":"video_url","video_url":{"url":"gs://x/a.mp4"}}"#,
+        r#"{"type":"audio_url","audio_url":{"url":"https://x/a.mp3"}}"#,
+        r#"{"type":"input_audio","input_audio":{"data":"https://x/a.mp3","format":"mp3"}}"#,
+        r#"{"type":"document_url","document_url":"https://x/a.pdf"}"#,
+    ] {
+        assert_eq!(unseen(elsewhere), 1, "{elsewhere}");
+    }
+    for here in [
+        r#"{"type":"file","file":{"filename":"C:/a.pdf","file_data":"data:application/pdf;base64,AAAA","file_id":null}}"#,
+        r#"{"type":"file","file":{"file_data":"data:application\/pdf;base64,AA\/A"}}"#,
+        r#"{"type":"input_audio","input_audio":{"data":"UklGRg\/u+","format":"wav"}}"#,
+        r#"{"type":"video_url","video_url":{"url":"data:video/mp4;base64,AAAA"},"file":null}"#,
+        r#"{"type":"document_url","document_url":"data:application/pdf;base64,AAAA"}"#,
+        r#"{"type":"image_url","image_url":{"url":"https://x/a.png"}}"#,
+    ] {
+        assert_eq!(unseen(here), 0, "{here}");
+    }
+    let spoken = r#"{"model":"m","messages":[{"role":"assistant","audio":{"id":"audio_1"}},{"role":"user","content":"so?"}]}"#;
+    assert_eq!(read(spoken).expect("valid").prompt.unseen, 1);
 }
 
 /// A value in one of JSON's many spellings.
