@@ -11,5 +11,5 @@ pub mod usage;
 pub use budget::{Budget, BudgetPeriod, BudgetWindow};
 pub use ids::{AccountId, GatewayId, GenerationId, HoldId, KeyId, OperationId, PlanId, SessionId, UserId};
 pub use money::{MoneyError, Nanos};
-pub use price::{DayWindow, PriceLines, PriceList, PriceOverride, PricePerMillion};
-pub use usage::{TokenUsage, UsageReading};
+pub use price::{DayWindow, PriceLines, PriceList, PriceOverride, PricePerMillion, RareLines};
+pub use usage::{RareTokens, TokenUsage, UsageReading};

@@ -2,7 +2,7 @@
 
 mod counts;
 
-use counts::{Count, Counts, Parts};
+use counts::{Count, Counts};
 use serde::{Deserialize, Serialize};
 
 /// What a call used. `prompt` includes the cached and cache-written tokens, `completion` the reasoning ones, as in
@@ -16,9 +16,40 @@ pub struct TokenUsage {
     pub reasoning: i64,
     /// Images in the prompt, where a price list has a line for them.
     pub images: i64,
+    #[serde(default)]
+    pub rare: RareTokens,
+}
+
+/// Parts that few calls have. Sounds and images are those that neither a cache nor reasoning counts already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RareTokens {
+    /// Of the prompt.
+    pub audio: i64,
+    /// Of the completion, as the next.
+    pub audio_output: i64,
+    pub image_output: i64,
+    /// Of what is written to a cache, those that it keeps for an hour.
+    pub cache_write_1h: i64,
 }
 
 impl TokenUsage {
+    /// No part is greater than what the parts before it leave of its whole: no token is charged twice.
+    #[must_use]
+    pub fn with_parts_cut(self) -> Self {
+        let cache_read = self.cache_read.min(self.prompt);
+        let cache_write = self.cache_write.min(self.prompt.saturating_sub(cache_read));
+        let reasoning = self.reasoning.min(self.completion);
+        let shown = self.completion.saturating_sub(reasoning);
+        let audio_output = self.rare.audio_output.min(shown);
+        let rare = RareTokens {
+            audio: self.rare.audio.min(self.prompt.saturating_sub(cache_read).saturating_sub(cache_write)),
+            audio_output,
+            image_output: self.rare.image_output.min(shown.saturating_sub(audio_output)),
+            cache_write_1h: self.rare.cache_write_1h.min(cache_write),
+        };
+        Self { cache_read, cache_write, reasoning, rare, ..self }
+    }
+
     #[must_use]
     pub const fn total(&self) -> i64 {
         self.prompt.saturating_add(self.completion)
@@ -50,18 +81,24 @@ impl UsageReading {
             count.tokens
         };
         let (prompt, completion) = (tokens(counts.prompt), tokens(counts.completion));
-        let Parts { cache_read, cache_write, reasoning } = counts.parts;
-        let (cache_read, cache_write, reasoning) = (tokens(cache_read), tokens(cache_write), tokens(reasoning));
-        // Parts can't exceed their whole; an upstream that says so would be charged twice for the same tokens.
-        let parts_fit = cache_read.saturating_add(cache_write) <= prompt && reasoning <= completion;
+        let (of_prompt, of_completion) = (counts.prompt_parts, counts.completion_parts);
         let usage = TokenUsage {
             prompt,
             completion,
-            cache_read: cache_read.min(prompt),
-            cache_write: cache_write.min(prompt.saturating_sub(cache_read.min(prompt))),
-            reasoning: reasoning.min(completion),
+            cache_read: tokens(of_prompt.cache_read),
+            cache_write: tokens(of_prompt.cache_write),
+            reasoning: tokens(of_completion.reasoning),
             images: 0,
+            rare: RareTokens {
+                audio: tokens(of_prompt.audio),
+                audio_output: tokens(of_completion.audio),
+                image_output: tokens(of_completion.image),
+                cache_write_1h: 0,
+            },
         };
+        // An upstream whose parts exceed their whole would be charged twice for the same tokens. Sounds may be cached.
+        let parts_fit = usage.cache_read.saturating_add(usage.cache_write) <= prompt && usage.reasoning <= completion;
+        let usage = usage.with_parts_cut();
         Some(Self { usage, absurd: absurd || !parts_fit })
     }
 }
@@ -80,11 +117,12 @@ mod tests {
     fn openais_usage_is_read_with_its_details() {
         let reading = read(&json!({
             "prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120,
-            "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 10},
-            "completion_tokens_details": {"reasoning_tokens": 5},
+            "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 10, "audio_tokens": 7},
+            "completion_tokens_details": {"reasoning_tokens": 5, "audio_tokens": 8, "image_tokens": 4},
         }))
         .expect("counts");
-        let expected = TokenUsage { prompt: 100, completion: 20, cache_read: 60, cache_write: 10, reasoning: 5, images: 0 };
+        let rare = RareTokens { audio: 7, audio_output: 8, image_output: 4, cache_write_1h: 0 };
+        let expected = TokenUsage { prompt: 100, completion: 20, cache_read: 60, cache_write: 10, reasoning: 5, images: 0, rare };
         assert_eq!(reading, UsageReading { usage: expected, absurd: false });
         assert_eq!(reading.usage.total(), 120);
     }
@@ -128,5 +166,18 @@ mod tests {
         .expect("counts");
         assert!(reading.absurd);
         assert_eq!((reading.usage.cache_read, reading.usage.cache_write, reading.usage.reasoning), (8, 2, 1));
+    }
+
+    #[test]
+    fn sounds_and_images_are_what_caches_and_reasoning_leave() {
+        let reading = read(&json!({
+            "prompt_tokens": 10, "completion_tokens": 10,
+            "prompt_tokens_details": {"cached_tokens": 6, "audio_tokens": 9},
+            "completion_tokens_details": {"reasoning_tokens": 3, "audio_tokens": 5, "image_tokens": 5},
+        }))
+        .expect("counts");
+        // Mutant: parts that are not cut turn this red.
+        let rare = RareTokens { audio: 4, audio_output: 5, image_output: 2, cache_write_1h: 0 };
+        assert_eq!((reading.usage.rare, reading.absurd), (rare, false));
     }
 }

@@ -126,7 +126,7 @@ mod tests {
     use chrono::{DateTime, TimeDelta};
     use proptest::prelude::*;
     use serde_json::{Value, json};
-    use tollgate_domain::{DayWindow, GatewayId, PriceLines, PriceList, PriceOverride, PricePerMillion, UsageReading};
+    use tollgate_domain::{DayWindow, GatewayId, PriceLines, PriceList, PriceOverride, PricePerMillion, RareLines, UsageReading};
 
     fn request(fields: &str) -> ChatRequest {
         let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"0123456789"}}]{fields}}}"#);
@@ -231,8 +231,16 @@ mod tests {
     fn any_prices() -> impl Strategy<Value = PriceList> {
         let line = || (0..20_000_000_000i64).prop_map(PricePerMillion);
         let maybe = || proptest::option::of(line());
-        let lines = (line(), line(), maybe(), maybe(), maybe(), 0..1_000_000i64, 0..1_000_000i64).prop_map(
-            |(prompt, completion, cache_read, cache_write, reasoning, request, image)| PriceLines {
+        let rare = || {
+            [maybe(), maybe(), maybe(), maybe()].prop_map(|[audio, audio_output, image_output, cache_write_1h]| RareLines {
+                audio,
+                audio_output,
+                image_output,
+                cache_write_1h,
+            })
+        };
+        let lines = (line(), line(), maybe(), maybe(), maybe(), 0..1_000_000i64, 0..1_000_000i64, rare()).prop_map(
+            |(prompt, completion, cache_read, cache_write, reasoning, request, image, rare)| PriceLines {
                 prompt,
                 completion,
                 cache_read,
@@ -240,17 +248,19 @@ mod tests {
                 reasoning,
                 request,
                 image,
+                rare,
             },
         );
         let window = proptest::option::of((0..1_440u16, 0..1_440u16).prop_map(|(start, end)| DayWindow { start, end }));
-        let tier = (proptest::option::of(0..40i64), window, maybe(), maybe(), maybe(), maybe()).prop_map(
-            |(min_prompt_tokens, window, prompt, completion, cache_write, reasoning)| PriceOverride {
+        let tier = (proptest::option::of(0..40i64), window, maybe(), maybe(), maybe(), maybe(), rare()).prop_map(
+            |(min_prompt_tokens, window, prompt, completion, cache_write, reasoning, rare)| PriceOverride {
                 min_prompt_tokens,
                 window,
                 prompt,
                 completion,
                 cache_write,
                 reasoning,
+                rare,
                 ..PriceOverride::default()
             },
         );
@@ -268,7 +278,8 @@ mod tests {
             ending: Ending::Whole,
         };
         let at = DateTime::UNIX_EPOCH + TimeDelta::minutes(minute);
-        let basis = Basis { offer, at, quote, granted: quote.amount, prompt: request.prompt, choices: request.choices };
+        let (prompt, choices) = (request.prompt, request.choices);
+        let basis = Basis { offer, at, quote, granted: quote.amount, prompt, choices, hour_cache: minute % 2 == 0 };
         settle::charge(&received, &basis).expect("it was answered").cost
     }
 
@@ -288,8 +299,14 @@ mod tests {
             let cached = share(prompt, parts[2]);
             let usage = json!({
                 "prompt_tokens": prompt, "completion_tokens": completion,
-                "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": share(prompt - cached, parts[3])},
-                "completion_tokens_details": {"reasoning_tokens": share(completion, parts[4])},
+                "prompt_tokens_details": {
+                    "cached_tokens": cached, "cache_write_tokens": share(prompt - cached, parts[3]),
+                    "audio_tokens": share(prompt, parts[4]),
+                },
+                "completion_tokens_details": {
+                    "reasoning_tokens": share(completion, parts[4]), "audio_tokens": share(completion, parts[3]),
+                    "image_tokens": share(completion, parts[2]),
+                },
             });
             prop_assert!(settled(&request, offer, quote, &usage, minute) <= quote.amount);
         }

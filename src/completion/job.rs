@@ -247,7 +247,10 @@ impl Job {
 
     fn charge(&self, offer: &Offer, received: &Received, granted: Nanos) -> Option<Charge> {
         let (prompt, choices) = (self.request.prompt, self.request.choices);
-        settle::charge(received, &Basis { offer: offer.clone(), at: self.at, quote: self.quote, granted, prompt, choices })
+        // Few models have such a line, and only for them the body is looked through.
+        let hour_cache = offer.prices.base.rare.cache_write_1h.is_some() && self.request.asks_for_hour_cache();
+        let (offer, at, quote) = (offer.clone(), self.at, self.quote);
+        settle::charge(received, &Basis { offer, at, quote, granted, prompt, choices, hour_cache })
     }
 
     fn bill(&mut self, offer: &Offer, received: &Received, charge: Charge, balance_after: Nanos, latency: Duration) -> Bill {

@@ -5,7 +5,7 @@ use super::facts::{Facts, better};
 use super::request::Prompt;
 use super::route::Offer;
 use chrono::{DateTime, Utc};
-use tollgate_domain::{Nanos, TokenUsage, UsageReading};
+use tollgate_domain::{Nanos, RareTokens, TokenUsage, UsageReading};
 
 /// Bytes for one token where nobody counted (decision 7).
 const BYTES_PER_TOKEN: usize = 4;
@@ -66,6 +66,8 @@ pub struct Basis {
     pub prompt: Prompt,
     /// `n`.
     pub choices: i64,
+    /// What it writes to a cache is to be kept for an hour: no usage says so.
+    pub hour_cache: bool,
 }
 
 /// What is charged.
@@ -86,7 +88,9 @@ pub fn charge(received: &Received, basis: &Basis) -> Option<Charge> {
     if received.is_empty(&counted.usage) {
         return None;
     }
-    let usage = TokenUsage { images: basis.prompt.images, ..counted.usage };
+    let cache_write_1h = if basis.hour_cache { counted.usage.cache_write } else { 0 };
+    let rare = RareTokens { cache_write_1h, ..counted.usage.rare };
+    let usage = TokenUsage { images: basis.prompt.images, rare, ..counted.usage };
     let cost = basis.offer.prices.cost(&usage, basis.at);
     // Honest usage above the hold is charged in full (decision 6); a made-up one never exceeds it.
     let cost = if counted.absurd { cost.min(basis.granted) } else { cost };
@@ -133,15 +137,7 @@ fn is_beyond_context(usage: &TokenUsage, basis: &Basis) -> bool {
 fn clamped(usage: TokenUsage, basis: &Basis) -> TokenUsage {
     let prompt = usage.prompt.min(basis.quote.prompt_tokens);
     let completion = usage.completion.min(basis.quote.completion_tokens.saturating_mul(basis.choices));
-    let cache_read = usage.cache_read.min(prompt);
-    TokenUsage {
-        prompt,
-        completion,
-        cache_read,
-        cache_write: usage.cache_write.min(prompt.saturating_sub(cache_read)),
-        reasoning: usage.reasoning.min(completion),
-        images: usage.images,
-    }
+    TokenUsage { prompt, completion, ..usage }.with_parts_cut()
 }
 
 #[cfg(test)]
@@ -167,6 +163,7 @@ mod tests {
             granted: Nanos(250),
             prompt: Prompt { bytes: 100, images: 0, image_bytes: 0, unseen: 0 },
             choices: 1,
+            hour_cache: false,
         }
     }
 
@@ -198,16 +195,35 @@ mod tests {
         let usage = || {
             json!({
                 "prompt_tokens": 100, "completion_tokens": 50,
-                "prompt_tokens_details": {"cached_tokens": 40, "cache_write_tokens": 20},
-                "completion_tokens_details": {"reasoning_tokens": 10},
+                "prompt_tokens_details": {"cached_tokens": 40, "cache_write_tokens": 20, "audio_tokens": 30},
+                "completion_tokens_details": {"reasoning_tokens": 10, "audio_tokens": 15, "image_tokens": 5},
             })
         };
         assert_eq!(cost_of(|_| {}, usage()), 100 + 50 * 2);
         assert_eq!(cost_of(|list| list.base.cache_read = Some(PricePerMillion(0)), usage()), 60 + 100);
         assert_eq!(cost_of(|list| list.base.cache_write = Some(PricePerMillion(3_000_000)), usage()), 80 + 20 * 3 + 100);
         assert_eq!(cost_of(|list| list.base.reasoning = Some(PricePerMillion(5_000_000)), usage()), 100 + 40 * 2 + 10 * 5);
+        assert_eq!(cost_of(|list| list.base.rare.audio = Some(PricePerMillion(6_000_000)), usage()), 70 + 30 * 6 + 100);
+        assert_eq!(
+            cost_of(|list| list.base.rare.audio_output = Some(PricePerMillion(7_000_000)), usage()),
+            100 + 35 * 2 + 15 * 7
+        );
+        assert_eq!(cost_of(|list| list.base.rare.image_output = Some(PricePerMillion(8_000_000)), usage()), 100 + 45 * 2 + 5 * 8);
         assert_eq!(cost_of(|list| list.base.request = 7, usage()), 200 + 7);
         assert_eq!(cost_of(|list| list.base.image = 11, usage()), 200 + 22);
+    }
+
+    #[test]
+    fn a_cache_for_an_hour_is_charged_at_its_line_only_where_it_was_asked_for() {
+        let cost = |hour_cache| {
+            let mut basis = Basis { hour_cache, ..basis() };
+            basis.offer.prices.base.cache_write = Some(PricePerMillion(3_000_000));
+            basis.offer.prices.base.rare.cache_write_1h = Some(PricePerMillion(4_000_000));
+            let usage = json!({"prompt_tokens": 100, "prompt_tokens_details": {"cache_write_tokens": 20}});
+            charge(&received(usage, 80), &basis).expect("it was answered").cost.0
+        };
+        assert_eq!(cost(false), 80 + 20 * 3);
+        assert_eq!(cost(true), 80 + 20 * 4);
     }
 
     #[test]

@@ -1,18 +1,18 @@
 //! `charged_pricing`: what a call costs, as the doors show it.
 
 use std::fmt::{Display, Write};
-use tollgate_domain::{DayWindow, Nanos, PriceLines, PriceList, PriceOverride, PricePerMillion};
+use tollgate_domain::{DayWindow, Nanos, PriceLines, PriceList, PriceOverride, PricePerMillion, RareLines};
 
 /// Appends the list as a JSON object of decimal strings: dollars per token, `request` and `image` per piece; tiers under
 /// `overrides`, in OpenRouter's form.
 pub(super) fn write(prices: &PriceList, out: &mut String) {
-    let PriceLines { prompt, completion, cache_read, cache_write, reasoning, request, image } = prices.base;
+    let PriceLines { prompt, completion, cache_read, cache_write, reasoning, request, image, rare } = prices.base;
     let mut object = Object::begin(out);
     object.text("prompt", prompt.to_usd_per_token());
     object.text("completion", completion.to_usd_per_token());
     object.text("request", Nanos(request));
     object.text("image", Nanos(image));
-    object.own_lines(reasoning, cache_read, cache_write);
+    object.own_lines([reasoning, cache_read, cache_write], rare);
     if !prices.overrides.is_empty() {
         object.name("overrides").push('[');
         for (place, tier) in prices.overrides.iter().enumerate() {
@@ -42,7 +42,7 @@ fn write_tier(tier: &PriceOverride, out: &mut String) {
     {
         object.text(name, Nanos(fee));
     }
-    object.own_lines(tier.reasoning, tier.cache_read, tier.cache_write);
+    object.own_lines([tier.reasoning, tier.cache_read, tier.cache_write], tier.rare);
     object.end();
 }
 
@@ -70,13 +70,16 @@ impl<'a> Object<'a> {
     }
 
     /// The lines of tokens that may have a price of their own.
-    fn own_lines(
-        &mut self,
-        reasoning: Option<PricePerMillion>,
-        cache_read: Option<PricePerMillion>,
-        cache_write: Option<PricePerMillion>,
-    ) {
-        let own = [("internal_reasoning", reasoning), ("input_cache_read", cache_read), ("input_cache_write", cache_write)];
+    fn own_lines(&mut self, [reasoning, cache_read, cache_write]: [Option<PricePerMillion>; 3], rare: RareLines) {
+        let own = [
+            ("internal_reasoning", reasoning),
+            ("input_cache_read", cache_read),
+            ("input_cache_write", cache_write),
+            ("input_cache_write_1h", rare.cache_write_1h),
+            ("audio", rare.audio),
+            ("audio_output", rare.audio_output),
+            ("image_output", rare.image_output),
+        ];
         for (name, price) in own.into_iter().filter_map(|(name, price)| Some((name, price?))) {
             self.text(name, price.to_usd_per_token());
         }

@@ -3,7 +3,7 @@
 use super::snapshot::{CatalogEntry, GatewayList};
 use std::collections::HashMap;
 use std::sync::Arc;
-use tollgate_domain::{PriceLines, PriceList};
+use tollgate_domain::{PriceLines, PriceList, RareLines};
 
 /// Ten dollars for one request or one image, in nano-dollars: above it a unit was mixed up.
 const FLAT_SANE_MAX: i64 = 10_000_000_000;
@@ -14,11 +14,12 @@ pub(super) fn are_sane(prices: &PriceList) -> bool {
 }
 
 fn lines_are_sane(lines: PriceLines) -> bool {
-    let PriceLines { prompt, completion, cache_read, cache_write, reasoning, request, image } = lines;
-    let per_token = [Some(prompt), Some(completion), cache_read, cache_write, reasoning];
+    let PriceLines { prompt, completion, cache_read, cache_write, reasoning, request, image, rare } = lines;
+    let RareLines { audio, audio_output, image_output, cache_write_1h } = rare;
+    let of_text = [Some(prompt), Some(completion), cache_read, cache_write, reasoning];
+    let mut per_token = of_text.into_iter().chain([audio, audio_output, image_output, cache_write_1h]).flatten();
     // Mutant: without the check of the flat fees `a_fee_beyond_all_experience_makes_the_price_unknown` is red.
-    !per_token.into_iter().flatten().any(|price| price.is_absurd())
-        && [request, image].iter().all(|fee| (0..=FLAT_SANE_MAX).contains(fee))
+    !per_token.any(|price| price.is_absurd()) && [request, image].iter().all(|fee| (0..=FLAT_SANE_MAX).contains(fee))
 }
 
 /// OpenRouter's priced models, by lower-cased id and canonical slug: their prices stand in for those of gateways that state

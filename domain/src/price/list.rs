@@ -1,6 +1,6 @@
 //! A model's prices over sizes of prompts and times of day.
 
-use super::{Nano, PriceLines, PricePerMillion};
+use super::{Nano, PriceLines, PricePerMillion, RareLines};
 use crate::money::Nanos;
 use crate::usage::TokenUsage;
 use chrono::{DateTime, Timelike, Utc};
@@ -42,6 +42,8 @@ pub struct PriceOverride {
     pub request: Option<Nano>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<Nano>,
+    #[serde(default, skip_serializing_if = "RareLines::is_empty")]
+    pub rare: RareLines,
 }
 
 /// A part of every day, in minutes after midnight UTC: from `start` to before `end`, over midnight when `end` is the
@@ -115,6 +117,7 @@ impl PriceOverride {
             reasoning: self.reasoning.or(lines.reasoning),
             request: self.request.unwrap_or(lines.request),
             image: self.image.unwrap_or(lines.image),
+            rare: self.rare.or(lines.rare),
         }
     }
 

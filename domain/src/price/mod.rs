@@ -8,7 +8,7 @@ mod tests;
 pub use list::{DayWindow, PriceList, PriceOverride};
 
 use crate::money::{MoneyError, Nanos, parse_decimal};
-use crate::usage::TokenUsage;
+use crate::usage::{RareTokens, TokenUsage};
 use serde::{Deserialize, Serialize};
 
 const TOKENS_PER_UNIT: i128 = 1_000_000;
@@ -85,6 +85,36 @@ pub struct PriceLines {
     pub request: Nano,
     /// Per image in the prompt, in nano-dollars.
     pub image: Nano,
+    #[serde(default, skip_serializing_if = "RareLines::is_empty")]
+    pub rare: RareLines,
+}
+
+/// The lines of [`RareTokens`](crate::usage::RareTokens).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RareLines {
+    pub audio: Option<PricePerMillion>,
+    pub audio_output: Option<PricePerMillion>,
+    pub image_output: Option<PricePerMillion>,
+    pub cache_write_1h: Option<PricePerMillion>,
+}
+
+impl RareLines {
+    pub const NONE: Self = Self { audio: None, audio_output: None, image_output: None, cache_write_1h: None };
+
+    /// These lines, and the other's where there is none.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            audio: self.audio.or(other.audio),
+            audio_output: self.audio_output.or(other.audio_output),
+            image_output: self.image_output.or(other.image_output),
+            cache_write_1h: self.cache_write_1h.or(other.cache_write_1h),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::NONE
+    }
 }
 
 /// A flat fee in nano-dollars, stored as an integer in a price list.
@@ -94,20 +124,34 @@ impl PriceLines {
     /// The same price for a prompt's and a completion's token.
     #[must_use]
     pub const fn flat(price: PricePerMillion) -> Self {
-        Self { prompt: price, completion: price, cache_read: None, cache_write: None, reasoning: None, request: 0, image: 0 }
+        Self {
+            prompt: price,
+            completion: price,
+            cache_read: None,
+            cache_write: None,
+            reasoning: None,
+            request: 0,
+            image: 0,
+            rare: RareLines::NONE,
+        }
     }
 
     /// The cost of a call. Every line is summed exactly; the sum is rounded once, half up, to a whole nano-dollar.
     #[must_use]
     pub fn cost(&self, usage: &TokenUsage) -> Nanos {
-        let plain_prompt = usage.prompt.saturating_sub(usage.cache_read).saturating_sub(usage.cache_write);
-        let plain_completion = usage.completion.saturating_sub(usage.reasoning);
+        let RareTokens { audio, audio_output, image_output, cache_write_1h } = usage.rare;
+        let without = |whole: i64, parts: [i64; 3]| parts.into_iter().fold(whole, i64::saturating_sub);
+        let cache_write = self.cache_write.unwrap_or(self.prompt);
         let lines = [
-            (plain_prompt, self.prompt),
+            (without(usage.prompt, [usage.cache_read, usage.cache_write, audio]), self.prompt),
             (usage.cache_read, self.cache_read.unwrap_or(self.prompt)),
-            (usage.cache_write, self.cache_write.unwrap_or(self.prompt)),
-            (plain_completion, self.completion),
+            (usage.cache_write.saturating_sub(cache_write_1h), cache_write),
+            (cache_write_1h, self.rare.cache_write_1h.unwrap_or(cache_write)),
+            (audio, self.rare.audio.unwrap_or(self.prompt)),
+            (without(usage.completion, [usage.reasoning, audio_output, image_output]), self.completion),
             (usage.reasoning, self.reasoning.unwrap_or(self.completion)),
+            (audio_output, self.rare.audio_output.unwrap_or(self.completion)),
+            (image_output, self.rare.image_output.unwrap_or(self.completion)),
         ];
         let tokens: i128 = lines.iter().map(|(count, price)| i128::from(*count) * i128::from(price.0)).sum();
         let flat = i128::from(self.request) + i128::from(self.image) * i128::from(usage.images);
@@ -117,15 +161,17 @@ impl PriceLines {
     /// Each class of tokens at its dearest line: no usage costs more than it does here.
     #[must_use]
     pub fn ceiling(self) -> Self {
-        let dearest = |base: PricePerMillion, others: [Option<PricePerMillion>; 2]| {
-            others.into_iter().flatten().fold(base, PricePerMillion::max)
+        let dearest = |base: PricePerMillion, others: &[Option<PricePerMillion>]| {
+            others.iter().copied().flatten().fold(base, PricePerMillion::max)
         };
+        let RareLines { audio, audio_output, image_output, cache_write_1h } = self.rare;
         Self {
-            prompt: dearest(self.prompt, [self.cache_read, self.cache_write]),
-            completion: dearest(self.completion, [self.reasoning, None]),
+            prompt: dearest(self.prompt, &[self.cache_read, self.cache_write, cache_write_1h, audio]),
+            completion: dearest(self.completion, &[self.reasoning, audio_output, image_output]),
             cache_read: None,
             cache_write: None,
             reasoning: None,
+            rare: RareLines::NONE,
             ..self
         }
     }

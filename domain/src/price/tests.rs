@@ -1,4 +1,5 @@
 use super::*;
+use crate::usage::RareTokens;
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 
@@ -27,10 +28,25 @@ fn each_class_of_tokens_is_charged_at_its_own_line() {
         reasoning: Some(price("0.00002")),
         request: 1_000,
         image: 2_000,
+        rare: RareLines::NONE,
     };
-    let usage = TokenUsage { prompt: 100, completion: 50, cache_read: 40, cache_write: 20, reasoning: 10, images: 2 };
+    let usage = TokenUsage {
+        prompt: 100,
+        completion: 50,
+        cache_read: 40,
+        cache_write: 20,
+        reasoning: 10,
+        images: 2,
+        rare: RareTokens { audio: 5, audio_output: 6, image_output: 7, cache_write_1h: 8 },
+    };
     // 40 x 3000 + 40 x 300 + 20 x 3750 + 40 x 15000 + 10 x 20000 + 1000 + 2 x 2000 nano-dollars.
-    assert_eq!(lines.cost(&usage), Nanos(1_012_000));
+    assert_eq!(lines.cost(&usage), Nanos(1_012_000), "a class without a line is charged as its whole");
+    let with = |rare: RareLines| PriceLines { rare, ..lines }.cost(&usage).0 - 1_012_000;
+    let dear = Some(price("0.0001"));
+    assert_eq!(with(RareLines { audio: dear, ..RareLines::NONE }), 5 * (100_000 - 3_000));
+    assert_eq!(with(RareLines { audio_output: dear, ..RareLines::NONE }), 6 * (100_000 - 15_000));
+    assert_eq!(with(RareLines { image_output: dear, ..RareLines::NONE }), 7 * (100_000 - 15_000));
+    assert_eq!(with(RareLines { cache_write_1h: dear, ..RareLines::NONE }), 8 * (100_000 - 3_750));
 }
 
 #[test]
@@ -41,10 +57,24 @@ fn a_half_nano_rounds_up_and_less_rounds_down() {
     assert_eq!(lines.cost(&TokenUsage { prompt: 1, ..TokenUsage::default() }), Nanos(0));
 }
 
+fn any_line() -> impl Strategy<Value = PricePerMillion> {
+    (0..PricePerMillion::SANE_MAX.0).prop_map(PricePerMillion)
+}
+
+fn any_rare_lines() -> impl Strategy<Value = RareLines> {
+    let line = || proptest::option::of(any_line());
+    [line(), line(), line(), line()].prop_map(|[audio, audio_output, image_output, cache_write_1h]| RareLines {
+        audio,
+        audio_output,
+        image_output,
+        cache_write_1h,
+    })
+}
+
 fn any_lines() -> impl Strategy<Value = PriceLines> {
-    let line = || (0..PricePerMillion::SANE_MAX.0).prop_map(PricePerMillion);
-    (line(), line(), proptest::option::of(line()), proptest::option::of(line()), proptest::option::of(line()), 0..1_000_000i64)
-        .prop_map(|(prompt, completion, cache_read, cache_write, reasoning, request)| PriceLines {
+    let own = || proptest::option::of(any_line());
+    (any_line(), any_line(), own(), own(), own(), 0..1_000_000i64, any_rare_lines()).prop_map(
+        |(prompt, completion, cache_read, cache_write, reasoning, request, rare)| PriceLines {
             prompt,
             completion,
             cache_read,
@@ -52,20 +82,36 @@ fn any_lines() -> impl Strategy<Value = PriceLines> {
             reasoning,
             request,
             image: 0,
-        })
+            rare,
+        },
+    )
+}
+
+/// Counts that are cut to what is left of their wholes.
+fn any_rare_tokens() -> impl Strategy<Value = RareTokens> {
+    let count = || 0..50_000i64;
+    [count(), count(), count(), count()].prop_map(|[audio, audio_output, image_output, cache_write_1h]| RareTokens {
+        audio,
+        audio_output,
+        image_output,
+        cache_write_1h,
+    })
 }
 
 proptest! {
     #[test]
     fn no_usage_within_the_bounds_costs_more_than_the_worst_case(
-        lines in any_lines(), prompt in 0..1_000_000i64, completion in 0..100_000i64, split in (0.0..1.0f64, 0.0..1.0f64)
+        lines in any_lines(), prompt in 0..1_000_000i64, completion in 0..100_000i64, split in (0.0..1.0f64, 0.0..1.0f64),
+        rare in any_rare_tokens()
     ) {
         #[expect(clippy::as_conversions, reason = "a random share of a random count")]
         let share = |whole: i64, part: f64| (whole as f64 * part) as i64;
         let cache_read = share(prompt, split.0);
         let usage = TokenUsage {
             prompt, completion, cache_read, cache_write: share(prompt - cache_read, split.1), reasoning: share(completion, split.1), images: 0,
+            rare,
         };
+        let usage = usage.with_parts_cut();
         prop_assert!(lines.cost(&usage) <= lines.worst_case(prompt, completion, 0));
     }
 
@@ -143,6 +189,13 @@ fn each_line_and_each_tier_is_in_the_worst_case() {
     assert_eq!(worst(PriceLines { cache_read: micro(2), ..base }, &[]), 210);
     assert_eq!(worst(PriceLines { cache_write: micro(3), ..base }, &[]), 310);
     assert_eq!(worst(PriceLines { reasoning: micro(4), ..base }, &[]), 140);
+    let rare = |rare: RareLines| worst(PriceLines { rare, ..base }, &[]);
+    assert_eq!(rare(RareLines { audio: micro(5), ..RareLines::NONE }), 510);
+    assert_eq!(rare(RareLines { cache_write_1h: micro(6), ..RareLines::NONE }), 610);
+    assert_eq!(rare(RareLines { audio_output: micro(7), ..RareLines::NONE }), 170);
+    assert_eq!(rare(RareLines { image_output: micro(8), ..RareLines::NONE }), 180);
+    let sound = PriceOverride { rare: RareLines { audio: micro(9), ..RareLines::NONE }, ..PriceOverride::default() };
+    assert_eq!(worst(base, &[sound]), 910);
     assert_eq!(worst(PriceLines { request: 5, ..base }, &[]), 115);
     assert_eq!(worst(PriceLines { image: 6, ..base }, &[]), 122);
     let tier = PriceOverride { prompt: micro(9), ..PriceOverride::default() };
@@ -176,17 +229,21 @@ fn any_tier() -> impl Strategy<Value = PriceOverride> {
     let line = || proptest::option::of((0..PricePerMillion::SANE_MAX.0).prop_map(PricePerMillion));
     let fee = || proptest::option::of(0..1_000_000i64);
     let window = proptest::option::of((0..1_440u16, 0..1_440u16).prop_map(|(start, end)| DayWindow { start, end }));
-    (proptest::option::of(0..1_000_000i64), window, [line(), line(), line(), line(), line()], fee(), fee()).prop_map(
-        |(min_prompt_tokens, window, [prompt, completion, cache_read, cache_write, reasoning], request, image)| PriceOverride {
-            min_prompt_tokens,
-            window,
-            prompt,
-            completion,
-            cache_read,
-            cache_write,
-            reasoning,
-            request,
-            image,
+    let lines = [line(), line(), line(), line(), line()];
+    (proptest::option::of(0..1_000_000i64), window, lines, fee(), fee(), any_rare_lines()).prop_map(
+        |(min_prompt_tokens, window, [prompt, completion, cache_read, cache_write, reasoning], request, image, rare)| {
+            PriceOverride {
+                min_prompt_tokens,
+                window,
+                prompt,
+                completion,
+                cache_read,
+                cache_write,
+                reasoning,
+                request,
+                image,
+                rare,
+            }
         },
     )
 }
@@ -201,7 +258,7 @@ proptest! {
     #[test]
     fn no_usage_within_the_bounds_costs_more_than_the_worst_case_of_all_tiers(
         list in any_list(), bounds in (0..1_000_000i64, 0..100_000i64), used in (0.0..=1.0f64, 0.0..=1.0f64),
-        split in (0.0..=1.0f64, 0.0..=1.0f64, 0.0..=1.0f64), images in 0..5i64, minute in 0..1_440i64
+        split in (0.0..=1.0f64, 0.0..=1.0f64, 0.0..=1.0f64), images in 0..5i64, minute in 0..1_440i64, rare in any_rare_tokens()
     ) {
         #[expect(clippy::as_conversions, clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a random share of a random count")]
         let share = |whole: i64, part: f64| (whole as f64 * part) as i64;
@@ -209,8 +266,9 @@ proptest! {
         let cache_read = share(prompt, split.0);
         let usage = TokenUsage {
             prompt, completion, cache_read, cache_write: share(prompt - cache_read, split.1),
-            reasoning: share(completion, split.2), images,
+            reasoning: share(completion, split.2), images, rare,
         };
+        let usage = usage.with_parts_cut();
         let at = DateTime::UNIX_EPOCH + chrono::TimeDelta::minutes(minute);
         prop_assert!(list.cost(&usage, at) <= list.worst_case(bounds.0, bounds.1, images));
     }

@@ -19,15 +19,18 @@ pub(super) struct Count {
 pub(super) struct Counts {
     pub prompt: Option<Count>,
     pub completion: Option<Count>,
-    pub parts: Parts,
+    pub prompt_parts: Parts,
+    pub completion_parts: Parts,
 }
 
-/// The parts of a prompt and of a completion.
+/// The parts of a prompt or of a completion.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     pub cache_read: Option<Count>,
     pub cache_write: Option<Count>,
     pub reasoning: Option<Count>,
+    pub audio: Option<Count>,
+    pub image: Option<Count>,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +43,8 @@ enum Key {
     CachedTokens,
     CacheWriteTokens,
     ReasoningTokens,
+    AudioTokens,
+    ImageTokens,
     #[serde(other)]
     Other,
 }
@@ -65,11 +70,8 @@ impl<'de> Visitor<'de> for CountsVisitor {
             match key {
                 Key::PromptTokens => counts.prompt = Some(map.next_value()?),
                 Key::CompletionTokens => counts.completion = Some(map.next_value()?),
-                Key::PromptTokensDetails => {
-                    let Parts { cache_read, cache_write, .. } = map.next_value()?;
-                    (counts.parts.cache_read, counts.parts.cache_write) = (cache_read, cache_write);
-                }
-                Key::CompletionTokensDetails => counts.parts.reasoning = map.next_value::<Parts>()?.reasoning,
+                Key::PromptTokensDetails => counts.prompt_parts = map.next_value()?,
+                Key::CompletionTokensDetails => counts.completion_parts = map.next_value()?,
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -100,6 +102,8 @@ impl<'de> Visitor<'de> for PartsVisitor {
                 Key::CachedTokens => parts.cache_read = Some(map.next_value()?),
                 Key::CacheWriteTokens => parts.cache_write = Some(map.next_value()?),
                 Key::ReasoningTokens => parts.reasoning = Some(map.next_value()?),
+                Key::AudioTokens => parts.audio = Some(map.next_value()?),
+                Key::ImageTokens => parts.image = Some(map.next_value()?),
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }

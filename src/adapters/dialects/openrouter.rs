@@ -1,12 +1,13 @@
 //! OpenRouter's list of models, and what the catalogue's doors show of it.
 
+use super::listing::own_line;
 use super::{Dialect, id_of, tokens};
 use crate::adapters::price_text::{decimal, per_piece_nanos, per_token};
 use crate::adapters::{AdapterError, GatewaySettings, providers};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 use tollgate_actors::ports::CatalogModel;
-use tollgate_domain::{DayWindow, GatewayId, PriceLines, PriceList, PriceOverride, PricePerMillion};
+use tollgate_domain::{DayWindow, GatewayId, PriceLines, PriceList, PriceOverride, PricePerMillion, RareLines};
 
 /// Not `Referer`: OpenRouter wants it so.
 const HTTP_REFERER: HeaderName = HeaderName::from_static("http-referer");
@@ -61,6 +62,7 @@ fn price_list(pricing: &Value) -> Option<PriceList> {
         reasoning: stated.reasoning,
         request: stated.request.unwrap_or(0),
         image: stated.image.unwrap_or(0),
+        rare: stated.rare,
     };
     let tiers = pricing.get("overrides").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     // One tier that can't be read makes the price unknown: without it too little might be charged.
@@ -84,8 +86,19 @@ fn tier(entry: &Value) -> Option<PriceOverride> {
         None => None,
         Some(count) => Some(count.as_i64()?),
     };
-    let Stated { prompt, completion, cache_read, cache_write, reasoning, request, image } = Stated::read(entry)?;
-    Some(PriceOverride { min_prompt_tokens, window, prompt, completion, cache_read, cache_write, reasoning, request, image })
+    let Stated { prompt, completion, cache_read, cache_write, reasoning, request, image, rare } = Stated::read(entry)?;
+    Some(PriceOverride {
+        min_prompt_tokens,
+        window,
+        prompt,
+        completion,
+        cache_read,
+        cache_write,
+        reasoning,
+        request,
+        image,
+        rare,
+    })
 }
 
 /// `HHMM`, as text or as a number.
@@ -103,22 +116,30 @@ struct Stated {
     /// In nano-dollars, as the next.
     request: Option<i64>,
     image: Option<i64>,
+    rare: RareLines,
 }
 
 impl Stated {
     /// `None` when one of them is there and is no number.
     fn read(pricing: &Value) -> Option<Self> {
         let line = |name: &str| optional(pricing, name, per_token);
+        // "0" stands in every entry whose reasoning has no price of its own: it is charged as completion.
+        let own = |name: &str| Some(own_line(line(name)?));
         let fee = |name: &str| optional(pricing, name, per_piece_nanos);
         Some(Self {
             prompt: line("prompt")?,
             completion: line("completion")?,
             cache_read: line("input_cache_read")?,
             cache_write: line("input_cache_write")?,
-            // "0" stands in every entry whose reasoning has no price of its own: it is charged as completion.
-            reasoning: line("internal_reasoning")?.filter(|price| price.0 != 0),
+            reasoning: own("internal_reasoning")?,
             request: fee("request")?,
             image: fee("image")?,
+            rare: RareLines {
+                audio: own("audio")?,
+                audio_output: own("audio_output")?,
+                image_output: own("image_output")?,
+                cache_write_1h: own("input_cache_write_1h")?,
+            },
         })
     }
 }

@@ -86,6 +86,12 @@ impl ChatRequest {
         Ok(request)
     }
 
+    /// Some `cache_control` in it has `"ttl": "1h"`. Within a text the quotes would be escaped.
+    #[must_use]
+    pub fn asks_for_hour_cache(&self) -> bool {
+        memchr::memmem::find(&self.body, br#""1h""#).is_some()
+    }
+
     fn read_members(&mut self) -> Result<(), ApiError> {
         let body = self.body.clone();
         let mut members = std::mem::take(&mut self.members);

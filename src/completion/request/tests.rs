@@ -204,6 +204,13 @@ fn the_prompts_size_is_that_of_all_that_a_model_may_read() {
 }
 
 #[test]
+fn a_cache_for_an_hour_is_asked_for_by_a_value_and_not_by_a_text() {
+    let asks = |fields: &str| with(fields).asks_for_hour_cache();
+    assert!(asks(r#""tools":[{"cache_control":{"type":"ephemeral","ttl": "1h"}}]"#));
+    assert!(!asks(r#""tools":[{"cache_control":{"type":"ephemeral","ttl":"5m"},"description":"say \"1h\""}]"#));
+}
+
+#[test]
 fn content_that_stands_elsewhere_is_told_from_what_is_in_the_body() {
     let unseen = |part: &str| {
         let message = format!(r#"{{"role":"user","content":[{{"type":"text","text":"http://x"}},{part}]}}"#);

@@ -4,7 +4,7 @@ use crate::catalog::{CatalogEntry, CatalogSnapshot, GatewayList, Run, runs};
 use crate::ports::CatalogModel;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tollgate_domain::{DayWindow, GatewayId, PriceLines, PriceList, PriceOverride, PricePerMillion};
+use tollgate_domain::{DayWindow, GatewayId, PriceLines, PriceList, PriceOverride, PricePerMillion, RareLines};
 
 const DEFAULT: PricePerMillion = PricePerMillion(20_000_000_000);
 
@@ -67,6 +67,7 @@ fn an_absurd_price_is_unknown_whichever_line_it_stands_in() {
         PriceLines { cache_read: Some(PricePerMillion(-1)), ..flat(1) },
         PriceLines { cache_write: Some(dear), ..flat(1) },
         PriceLines { reasoning: Some(dear), ..flat(1) },
+        PriceLines { rare: RareLines { image_output: Some(dear), ..RareLines::NONE }, ..flat(1) },
         PriceLines { request: -1, ..flat(1) },
     ];
     for line in lines {
@@ -88,6 +89,7 @@ fn what_is_charged_is_shown_line_by_line_beside_the_public_fields() {
         cache_read: Some(PricePerMillion(1_000_000_000)),
         reasoning: Some(PricePerMillion(3_000_000_000)),
         request: 5_000_000,
+        rare: RareLines { audio: Some(PricePerMillion(4_000_000_000)), ..RareLines::NONE },
         ..flat(200)
     };
     let shown = json_of(&snapshot(&[openrouter(&[("a/b", Some(prices))])]), "a/b");
@@ -96,7 +98,7 @@ fn what_is_charged_is_shown_line_by_line_beside_the_public_fields() {
         shown["charged_pricing"],
         json!({
             "prompt": "0.000002", "completion": "0.000002", "request": "0.005", "image": "0",
-            "internal_reasoning": "0.000003", "input_cache_read": "0.000001",
+            "internal_reasoning": "0.000003", "input_cache_read": "0.000001", "audio": "0.000004",
         })
     );
 }

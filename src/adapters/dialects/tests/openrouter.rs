@@ -1,7 +1,7 @@
 use crate::adapters::dialects::openrouter::DIALECT;
 use serde_json::{Value, json};
 use tollgate_actors::ports::{CatalogModel, GatewayError};
-use tollgate_domain::{GatewayId, PricePerMillion};
+use tollgate_domain::{GatewayId, PricePerMillion, RareLines};
 
 /// The sample of OpenRouter's own specification.
 fn gpt_4o() -> Value {
@@ -120,6 +120,25 @@ fn reasoning_at_zero_is_charged_as_completion() {
     // Mutant: without the filter reasoning is free, and this is red.
     assert_eq!(model.prices.unwrap().base.reasoning, None);
     assert_eq!(model.public["pricing"]["internal_reasoning"], "0");
+}
+
+#[test]
+fn sounds_images_and_long_lived_caches_have_their_own_lines_where_they_are_stated() {
+    let lines = |pricing: Value| priced(pricing).prices.map(|prices| prices.base.rare);
+    let stated = json!({
+        "prompt": "0.000001", "completion": "0.000002", "audio": "0.000003", "audio_output": "0.000004",
+        "image_output": "0.000005", "input_cache_write_1h": "0.000006",
+    });
+    let expected = RareLines {
+        audio: Some(per_token("0.000003")),
+        audio_output: Some(per_token("0.000004")),
+        image_output: Some(per_token("0.000005")),
+        cache_write_1h: Some(per_token("0.000006")),
+    };
+    // Mutant: leaving them out turns this red.
+    assert_eq!(lines(stated), Some(expected));
+    assert_eq!(lines(json!({"prompt": "0.000001", "completion": "0", "audio": "0", "image_output": 0})), Some(RareLines::NONE));
+    assert_eq!(lines(json!({"prompt": "0.000001", "completion": "0", "audio": "dear"})), None);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! OpenRouter's `pricing.overrides`.
 
 use super::*;
-use tollgate_domain::{DayWindow, PriceList, PriceOverride};
+use tollgate_domain::{DayWindow, PriceList, PriceOverride, RareLines};
 
 fn priced(overrides: Value) -> Option<PriceList> {
     let pricing = json!({"prompt": "0.00000125", "completion": "0.00001", "overrides": overrides});
@@ -11,7 +11,10 @@ fn priced(overrides: Value) -> Option<PriceList> {
 #[test]
 fn tiers_are_read_with_their_conditions_and_their_prices() {
     let prices = priced(json!([
-        {"min_prompt_tokens": 200_000, "prompt": "0.0000025", "completion": 0.000_015, "input_cache_read": "0.000000625", "audio": "1"},
+        {
+            "min_prompt_tokens": 200_000, "prompt": "0.0000025", "completion": 0.000_015, "input_cache_read": "0.000000625",
+            "audio": "0.000002", "image_output": "0",
+        },
         {"utc_start": "1630", "utc_end": 30, "prompt": "0.0000006", "internal_reasoning": "0", "request": "0.001"},
     ]))
     .unwrap();
@@ -20,6 +23,7 @@ fn tiers_are_read_with_their_conditions_and_their_prices() {
         prompt: Some(per_token("0.0000025")),
         completion: Some(per_token("0.000015")),
         cache_read: Some(per_token("0.000000625")),
+        rare: RareLines { audio: Some(per_token("0.000002")), ..RareLines::NONE },
         ..PriceOverride::default()
     };
     let night = PriceOverride {
