@@ -69,13 +69,16 @@ impl Cors {
     }
 }
 
-/// A browser's question before the request itself: answered for every path and method, as the request is checked anyway.
+/// A browser's question before the request itself.
+pub fn is_preflight(request: &ServiceRequest) -> bool {
+    let headers = request.headers();
+    request.method() == Method::OPTIONS && headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Answers a preflight, for every path and method, as the request is checked anyway.
 /// Without an `Access-Control-Allow-Origin` beside, the rest of the answer grants nothing.
 pub fn preflight(request: &ServiceRequest) -> Option<HttpResponse> {
-    if request.method() != Method::OPTIONS || !request.headers().contains_key(ORIGIN) {
-        return None;
-    }
-    let method = request.headers().get(ACCESS_CONTROL_REQUEST_METHOD)?;
+    let method = request.headers().get(ACCESS_CONTROL_REQUEST_METHOD).filter(|_| is_preflight(request))?;
     let mut answer = HttpResponse::NoContent();
     answer
         .insert_header((ACCESS_CONTROL_ALLOW_METHODS, method.clone()))

@@ -62,16 +62,9 @@ pub async fn frame<B: MessageBody>(
         request.head_mut().method = Method::GET;
     }
     let grant = frame.cors.grant(request.headers());
-    let mut response = match cors::preflight(&request) {
-        Some(answer) => request.into_response(answer).map_into_right_body(),
-        None if !host::is_sound(request.headers()) => {
-            let answer = host::refused().render(Envelope::of(request.path()), Some(id.as_str()));
-            request.into_response(answer).map_into_right_body()
-        }
-        None => match &frame.services {
-            Some(services) => limited(services, request, next, &id).await?,
-            None => show(next.call(request).await?, &id),
-        },
+    let mut response = match &frame.services {
+        Some(services) => limited(services, request, next, &id).await?,
+        None => answer(request, next, &id).await?,
     };
     let status = response.status();
     frame.meters.record(status, started);
@@ -97,6 +90,20 @@ fn may_wait<B>(response: &ServiceResponse<B>) -> bool {
     response.request().path().starts_with("/v1/") && !limit_headers::closes(response.headers())
 }
 
+/// The answer of the request's door, unless no door need see it.
+async fn answer<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+    id: &RequestId,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let answer = match cors::preflight(&request) {
+        Some(answer) => answer,
+        None if host::is_sound(request.headers()) => return Ok(show(next.call(request).await?, id)),
+        None => host::refused().render(Envelope::of(request.path()), Some(id.as_str())),
+    };
+    Ok(request.into_response(answer).map_into_right_body())
+}
+
 /// Lets the request through to its door unless its address has sent too many; the answer says what is left.
 async fn limited<B: MessageBody>(
     services: &Services,
@@ -105,7 +112,7 @@ async fn limited<B: MessageBody>(
     id: &RequestId,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let (mut response, address) = match limit_headers::admit(services, &request) {
-        Ok(address) => (show(next.call(request).await?, id), address),
+        Ok(address) => (answer(request, next, id).await?, address),
         Err((address, error)) => {
             let answer = error.render(Envelope::of(request.path()), Some(id.as_str()));
             (request.into_response(answer).map_into_right_body(), Some(address))

@@ -1,6 +1,7 @@
 //! The client address' limit at every door, and what every answer says of limits (`contract.md` B.7): with a key, the
-//! tightest of its request windows, else the address'. Under `/v1` also OpenAI's headers.
+//! tightest window of all that bind its calls, else the address'. Under `/v1` also OpenAI's headers.
 
+use super::cors;
 use super::error::{ApiError, Envelope};
 use super::principal::ClientAddress;
 use crate::startup::Services;
@@ -12,7 +13,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 use tollgate_actors::identity::Caller;
-use tollgate_actors::limiter::{AddressLeft, Left, Usage};
+use tollgate_actors::limiter::{AddressLeft, Left, Standing};
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -33,41 +34,45 @@ const TOKENS: [HeaderName; 3] = [
 /// What a door without a key shows as its tier.
 const ANONYMOUS: HeaderValue = HeaderValue::from_static("anonymous");
 
-/// Counts a request of its address.
+/// Counts a request of its address, and says what is left. A preflight is not counted: the request that it asks for is.
 ///
 /// # Errors
 /// 429 when the address has sent too many.
-pub fn admit(services: &Services, request: &ServiceRequest) -> Result<Option<AddressLeft>, (AddressLeft, ApiError)> {
-    match services.actors.limiter.admit_address(ClientAddress::of(request.request()).0) {
-        Some(address) if !address.is_admitted => Err((address, too_many(services, address))),
-        address => Ok(address),
+pub fn admit(services: &Services, request: &ServiceRequest) -> Result<Option<Left>, (Left, ApiError)> {
+    let (limiter, address) = (&services.actors.limiter, ClientAddress::of(request.request()).0);
+    if cors::is_preflight(request) {
+        return Ok(limiter.left_to_address(address));
+    }
+    match limiter.admit_address(address) {
+        Some(AddressLeft { left, is_admitted: false }) => Err((left, too_many(services, left))),
+        admitted => Ok(admitted.map(|address| address.left)),
     }
 }
 
-fn too_many(services: &Services, address: AddressLeft) -> ApiError {
-    let wait_s = seconds_until(services, address.left.reset_s);
+fn too_many(services: &Services, left: Left) -> ApiError {
+    let wait_s = seconds_until(services, left.reset_s);
     ApiError::too_many_requests("Rate limit exceeded: Too many requests from this address", Some(Duration::from_secs(wait_s)))
 }
 
 /// Puts the headers on an answer.
-pub async fn mark<B>(services: &Services, response: &mut ServiceResponse<B>, address: Option<AddressLeft>) {
+pub async fn mark<B>(services: &Services, response: &mut ServiceResponse<B>, address: Option<Left>) {
     let caller = response.request().extensions().get::<Arc<Caller>>().cloned();
     let Some(caller) = caller else {
         if let Some(address) = address {
-            show(response.headers_mut(), &address.left, ANONYMOUS);
+            show(response.headers_mut(), &address, ANONYMOUS);
         }
         return;
     };
-    let counting = services.actors.limiter.usage(&caller);
+    let counting = services.actors.limiter.standing(&caller);
     // actix drops an answer that is not ready in the poll in which it finds a chunk broken: such an answer says what is known.
     // Mutant: with `counting.await` in both cases a connection whose key is new ends without an answer.
-    let usage = if closes(response.headers()) { counting.now_or_never().flatten() } else { counting.await };
-    let Some(usage) = usage else { return };
+    let standing = if closes(response.headers()) { counting.now_or_never().flatten() } else { counting.await };
+    let Some(standing) = standing else { return };
     let is_openai = Envelope::of(response.request().path()) == Envelope::OpenAi;
     let headers = response.headers_mut();
-    show(headers, &usage.requests, tier(&caller.plan.name));
+    show(headers, &standing.requests, tier(&caller.plan.name));
     if is_openai {
-        show_openai(services, headers, &usage);
+        show_openai(services, headers, &standing);
     }
 }
 
@@ -83,8 +88,8 @@ fn show(headers: &mut HeaderMap, left: &Left, tier: HeaderValue) {
     headers.insert(TIER, tier);
 }
 
-fn show_openai(services: &Services, headers: &mut HeaderMap, usage: &Usage) {
-    for ([limit, remaining, reset], left) in [(REQUESTS, usage.requests), (TOKENS, usage.tokens)] {
+fn show_openai(services: &Services, headers: &mut HeaderMap, standing: &Standing) {
+    for ([limit, remaining, reset], left) in [(REQUESTS, standing.requests), (TOKENS, standing.tokens)] {
         headers.insert(limit, number(left.limit));
         headers.insert(remaining, number(left.remaining));
         headers.insert(reset, duration(seconds_until(services, left.reset_s)));

@@ -5,8 +5,7 @@ use super::refusal::Refusal;
 use super::rules::Rules;
 use super::shared::Cells;
 use super::tally::Tally;
-use super::usage::Usage;
-use crate::identity::{RateLimits, Trial, TrialSlot};
+use crate::identity::{Trial, TrialSlot};
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -91,8 +90,7 @@ impl Accounts {
     /// Decides, and counts if nothing is reached; all or nothing.
     pub fn admit(&self, ask: &Ask<'_>) -> Verdict {
         self.with_tallies(ask, |key, user, now_ms| {
-            ask.rules.check_concurrency(key, user)?;
-            ask.rules.check_counts(key, user, ask.tokens, now_ms)?;
+            ask.rules.check(key, user, ask.tokens, now_ms)?;
             let trial = ask.reserve_trial()?;
             ask.begin(key, user, now_ms);
             ask.count(key, user, now_ms);
@@ -169,14 +167,14 @@ impl Accounts {
         note(account, dirty, user);
     }
 
-    /// What is used; `None` when the table must be read first.
-    pub fn usage(&self, user: UserId, key: KeyId, limits: &RateLimits, now_ms: i64) -> Option<Usage> {
+    /// Looks at the counts of a key and of its user, of the windows of now; `None` when the table must be read first.
+    pub fn look<T>(&self, user: UserId, key: KeyId, now_ms: i64, look: impl FnOnce(&Tally, &Tally) -> T) -> Option<T> {
         let mut shard = self.shard(user)?;
         let account = shard.accounts.get_mut(&user)?;
         let tally = account.keys.get_mut(&key)?;
         tally.roll(now_ms);
         account.user.roll(now_ms);
-        Some(Usage::of(limits, tally, &account.user))
+        Some(look(tally, &account.user))
     }
 
     /// How much was heard of the table of that user and key, before it is read.

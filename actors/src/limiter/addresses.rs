@@ -39,10 +39,31 @@ impl Addresses {
 
     /// Counts a request; `None` when addresses are not limited.
     pub fn admit(&self, address: IpAddr, now_s: i64) -> Option<AddressLeft> {
+        let client = client(address);
+        let mut shard = self.shard(client, now_s)?;
+        let is_full = shard.counts.len() >= SHARD_MAX;
+        let used = match shard.counts.get_mut(&client) {
+            Some(used) => used,
+            None if is_full => return None,
+            None => shard.counts.entry(client).or_insert(0),
+        };
+        let is_admitted = *used < self.per_minute;
+        *used += i64::from(is_admitted);
+        Some(AddressLeft { left: self.left(*used, now_s), is_admitted })
+    }
+
+    /// What is left, without counting; `None` when addresses are not limited.
+    pub fn look(&self, address: IpAddr, now_s: i64) -> Option<Left> {
+        let client = client(address);
+        let used = self.shard(client, now_s)?.counts.get(&client).copied().unwrap_or(0);
+        Some(self.left(used, now_s))
+    }
+
+    /// Where an address is counted, in the minute of now.
+    fn shard(&self, client: u128, now_s: i64) -> Option<MutexGuard<'_, Shard>> {
         if self.per_minute == 0 {
             return None;
         }
-        let client = client(address);
         let (start_s, end_s) = WindowKind::Minute.around(now_s);
         let index = usize::try_from((client ^ (client >> 64)) % u128::from(SHARDS)).ok()?;
         let mut shard = lock(self.shards.get(index)?);
@@ -52,16 +73,12 @@ impl Addresses {
             // A flood's memory is given back.
             shard.counts = HashMap::new();
         }
-        let is_full = shard.counts.len() >= SHARD_MAX;
-        let used = match shard.counts.get_mut(&client) {
-            Some(used) => used,
-            None if is_full => return None,
-            None => shard.counts.entry(client).or_insert(0),
-        };
-        let is_admitted = *used < self.per_minute;
-        *used += i64::from(is_admitted);
-        let remaining = self.per_minute.saturating_sub(*used);
-        Some(AddressLeft { left: Left { limit: self.per_minute, remaining, reset_s: end_s }, is_admitted })
+        Some(shard)
+    }
+
+    fn left(&self, used: i64, now_s: i64) -> Left {
+        let (_, reset_s) = WindowKind::Minute.around(now_s);
+        Left { limit: self.per_minute, remaining: self.per_minute.saturating_sub(used), reset_s }
     }
 }
 

@@ -40,7 +40,7 @@ pub use permit::Permit;
 pub use refusal::{Measure, Refusal, Scope};
 pub use shared::{Cell, CounterName, SharedAsk, SharedCounters, SharedError, SharedVerdict};
 pub use table::LimitTable;
-pub use usage::{Left, Usage};
+pub use usage::{Left, Standing, Usage};
 pub use window::{Use, WindowKind};
 
 use crate::identity::{Caller, RateLimits};
@@ -51,6 +51,7 @@ use actix_rt::ArbiterHandle;
 use actor::{LimiterActor, Load};
 use addresses::Addresses;
 use alerts::Alerts;
+use chrono::{DateTime, Utc};
 use permit::Stage;
 use rules::Rules;
 use std::net::IpAddr;
@@ -58,6 +59,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 use sync::Outbox;
+use tally::Tally;
 use tollgate_domain::{KeyId, UserId};
 use uuid::Uuid;
 
@@ -65,6 +67,8 @@ use uuid::Uuid;
 const CAPACITY: usize = 4_096;
 /// A key's counts are read once, or twice when they were forgotten in between.
 const READINGS_MAX: usize = 3;
+/// No call comes to less.
+const LEAST_TOKENS: i64 = 1;
 
 /// The settings.
 #[derive(Clone, Copy, Debug)]
@@ -178,27 +182,50 @@ impl Limiter {
     fn ask<'a>(&self, caller: &'a Caller, tokens: i64, others: bool) -> Ask<'a> {
         let now = self.shared.clock.now();
         let Caller { user, key, trial, .. } = caller;
+        Ask { user: *user, key: *key, rules: self.rules(caller, now), tokens, trial: trial.as_ref(), now, others }
+    }
+
+    fn rules(&self, caller: &Caller, now: DateTime<Utc>) -> Rules {
         let options = &self.shared.options;
-        let rules = Rules::of(caller, &options.defaults, options.plans_limit, now);
-        Ask { user: *user, key: *key, rules, tokens, trial: trial.as_ref(), now, others }
+        Rules::of(caller, &options.defaults, options.plans_limit, now)
     }
 
-    /// What the caller's key has used of its limits.
-    pub async fn usage(&self, caller: &Caller) -> Option<Usage> {
-        self.usage_of(caller.user, caller.key, &caller.limits).await
+    /// What is left to the caller.
+    pub async fn standing(&self, caller: &Caller) -> Option<Standing> {
+        let look = |key: &Tally, user: &Tally, now| Standing::of(&self.rules(caller, now), key, user);
+        self.look(caller.user, caller.key, look).await
     }
 
-    /// What one of the user's keys has used of these limits; read from the table when memory does not have it.
-    pub async fn usage_of(&self, user: UserId, key: KeyId, limits: &RateLimits) -> Option<Usage> {
+    /// Which limit a call would be refused for now, however small it is. Counts nothing. Trials are not asked.
+    pub async fn would_refuse(&self, caller: &Caller) -> Option<Refusal> {
+        let look = |key: &Tally, user: &Tally, now: DateTime<Utc>| {
+            self.rules(caller, now).check(key, user, LEAST_TOKENS, now.timestamp_millis()).err()
+        };
+        self.look(caller.user, caller.key, look).await.flatten()
+    }
+
+    /// What one of the user's keys has used.
+    pub async fn usage(&self, user: UserId, key: KeyId) -> Option<Usage> {
+        self.look(user, key, |key, user, _| Usage::of(key, user)).await
+    }
+
+    /// Looks at what a key and its user have used; the table is read when memory does not have it.
+    async fn look<T>(&self, user: UserId, key: KeyId, look: impl Fn(&Tally, &Tally, DateTime<Utc>) -> T) -> Option<T> {
         for _ in 0..READINGS_MAX {
-            let now_ms = self.shared.clock.now().timestamp_millis();
-            let usage = self.shared.accounts.usage(user, key, limits, now_ms);
-            if usage.is_some() {
-                return usage;
+            let now = self.shared.clock.now();
+            let seen = self.shared.accounts.look(user, key, now.timestamp_millis(), |key, user| look(key, user, now));
+            if seen.is_some() {
+                return seen;
             }
             self.load(user, key).await;
         }
         None
+    }
+
+    /// What is left to a client address; `None` when addresses are not limited.
+    #[must_use]
+    pub fn left_to_address(&self, address: IpAddr) -> Option<Left> {
+        self.shared.addresses.look(address, self.shared.clock.now().timestamp())
     }
 
     /// Counts a request of a client address; `None` when addresses are not limited.

@@ -29,6 +29,12 @@ impl Rules {
         }
     }
 
+    /// No limit is reached, or the first that is: calls at the same time, then what is counted.
+    pub(super) fn check(&self, key: &Tally, user: &Tally, tokens: i64, now_ms: i64) -> Result<(), Refusal> {
+        self.check_concurrency(key, user)?;
+        self.check_counts(key, user, tokens, now_ms)
+    }
+
     /// No limit of what is counted is reached, or the first that is: the burst, the windows, the plan.
     pub(super) fn check_counts(&self, key: &Tally, user: &Tally, tokens: i64, now_ms: i64) -> Result<(), Refusal> {
         if let Some(wait_ms) = key.bucket.wait_ms(self.key.burst, now_ms) {

@@ -9,8 +9,7 @@ use actix_web::{get, web};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use std::borrow::Cow;
-use tollgate_actors::identity::RateLimits;
-use tollgate_actors::limiter::{Usage, WindowKind};
+use tollgate_actors::limiter::{Measure, Refusal, Scope, WindowKind};
 use utoipa::ToSchema;
 
 /// The key's limits and how it stands
@@ -66,35 +65,38 @@ pub async fn user_limit(
     caller: May<Read, Limits>,
 ) -> Result<web::Json<UserLimitResponse>, ApiError> {
     let caller = &caller.0;
-    let usage = services.actors.limiter.usage(caller).await;
+    let refusal = services.actors.limiter.would_refuse(caller).await;
     Ok(web::Json(UserLimitResponse {
         status: "success",
         api_key: caller.masked_key.clone(),
         current_limits: caller.limits.into(),
-        current_usage: CurrentUsage::of(usage.as_ref(), caller.has_own_limits),
+        current_usage: CurrentUsage::of(refusal, caller.has_own_limits),
         reset_times: ResetTimes::after(services.clock.now()),
     }))
 }
 
 impl CurrentUsage {
-    fn of(usage: Option<&Usage>, has_own_limits: bool) -> Self {
-        if let Some(reason) = usage.and_then(|usage| reached(&usage.limits, usage)) {
-            return Self { allowed: false, reason: reason.into() };
+    fn of(refusal: Option<Refusal>, has_own_limits: bool) -> Self {
+        if let Some(refusal) = refusal {
+            return Self { allowed: false, reason: reason(&refusal).into() };
         }
         let reason = if has_own_limits { "Within rate limits" } else { "No rate limits configured" };
         Self { allowed: true, reason: reason.into() }
     }
 }
 
-fn reached(limits: &RateLimits, usage: &Usage) -> Option<String> {
-    let windows = [
-        ("minute", limits.requests_per_minute, limits.tokens_per_minute, usage.minute),
-        ("hour", limits.requests_per_hour, limits.tokens_per_hour, usage.hour),
-        ("day", limits.requests_per_day, limits.tokens_per_day, usage.day),
-    ];
-    let requests = windows.iter().find(|(_, requests, _, used)| used.requests >= *requests);
-    let tokens = windows.iter().find(|(_, _, tokens, used)| used.tokens >= *tokens);
-    requests
-        .map(|(window, limit, ..)| format!("Rate limit exceeded: {limit} requests per {window}"))
-        .or_else(|| tokens.map(|(window, _, limit, _)| format!("Token limit exceeded: {limit} tokens per {window}")))
+/// The contract has words of its own for windows (`contract.md` A.3); for all else a call's are good.
+fn reason(refusal: &Refusal) -> String {
+    let Refusal::Window { scope, kind, measure, limit, .. } = refusal else { return refusal.to_string() };
+    let window = match kind {
+        WindowKind::Minute => "minute",
+        WindowKind::Hour => "hour",
+        WindowKind::Day => "day",
+        WindowKind::Month => "month",
+    };
+    let over = if *scope == Scope::User { " over all keys" } else { "" };
+    match measure {
+        Measure::Requests => format!("Rate limit exceeded: {limit} requests per {window}{over}"),
+        Measure::Tokens => format!("Token limit exceeded: {limit} tokens per {window}{over}"),
+    }
 }

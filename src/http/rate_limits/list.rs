@@ -79,7 +79,7 @@ pub async fn user_rate_limits(
     let user = caller.0.user;
     let mut configs = Vec::new();
     for (key, limits) in services.actors.identity.list_limits(user).await? {
-        let usage = services.actors.limiter.usage_of(user, KeyId(key.id), &limits).await;
+        let usage = services.actors.limiter.usage(user, KeyId(key.id)).await;
         configs.push(KeyLimits::of(key, limits, usage));
     }
     Ok(web::Json(UserRateLimitsResponse {

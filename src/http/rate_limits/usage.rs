@@ -64,7 +64,7 @@ pub async fn rate_limit_usage(
     let keys = services.actors.identity.list_limits(user).await?;
     let found = keys.into_iter().find(|(key, _)| key.id == key_id);
     let (key, limits) = found.ok_or_else(|| ApiError::not_found("API key not found"))?;
-    let used = services.actors.limiter.usage_of(user, KeyId(key_id), &limits).await;
+    let used = services.actors.limiter.usage(user, KeyId(key_id)).await;
     let of = |requests, tokens| Amounts { requests, tokens };
     let (kind, limits, used) = match query.time_window {
         TimeWindow::Minute => {

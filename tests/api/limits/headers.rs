@@ -79,3 +79,46 @@ async fn under_v1_openais_headers_stand_beside_and_pages_may_read_them_all() {
     }
     assert!(app.get_as(&user.key, "/user/balance").await.header("x-ratelimit-limit-tokens").is_empty());
 }
+
+#[actix_web::test]
+async fn a_second_key_shows_what_the_first_has_left_of_the_users_minute() {
+    let app = support::app_with(&[("RATE_LIMIT_REQUESTS_PER_MINUTE", "2")]).await;
+    away_from_borders(&app);
+    let user = app.register_user().await;
+    let second = app.post_as(&user.key, "/user/api-keys", json!({"key_name": "second"})).await.json();
+    let second = TestUser { key: second["api_key"].as_str().unwrap().to_owned(), ..user.clone() };
+    ask(&app, &user).await;
+    is(shown(&app, &app.get_as(&second.key, "/user/balance").await), 2, 1, "free");
+    ask(&app, &user).await;
+    let page = app.get_as(&second.key, "/user/limit").await;
+    is(shown(&app, &page), 2, 0, "free");
+    let reason = "Rate limit exceeded: 2 requests per minute over all keys";
+    // Mutant: a page that knows the key's own windows only says that a call is let through.
+    assert_eq!(page.json()["current_usage"], json!({"allowed": false, "reason": reason}));
+    let refused = ask(&app, &second).await;
+    assert_eq!(refused.status, 429);
+    is(shown(&app, &refused), 2, 0, "free");
+}
+
+#[actix_web::test]
+async fn what_an_address_has_left_is_told_to_a_preflight_which_does_not_count_and_to_a_wrong_host_which_does() {
+    let app = support::app_with(&[("RATE_LIMIT_ADDRESS_PER_MINUTE", "2")]).await;
+    away_from_borders(&app);
+    let preflight = || {
+        let page = app.request(Method::OPTIONS, CHAT).header("origin", "https://a.example");
+        Reply::of(page.header("access-control-request-method", "POST"))
+    };
+    let wrong_host = || Reply::of(app.request(Method::GET, "/").header("host", "a/b"));
+    // Mutant: a preflight that counts turns this red.
+    for (reply, status, remaining) in [
+        (preflight().await, 204, 2),
+        (wrong_host().await, 400, 1),
+        (preflight().await, 204, 1),
+        (wrong_host().await, 400, 0),
+        (wrong_host().await, 429, 0),
+        (preflight().await, 204, 0),
+    ] {
+        assert_eq!(reply.status, status, "{reply:?}");
+        is(shown(&app, &reply), 2, remaining, "anonymous");
+    }
+}

@@ -32,6 +32,36 @@ async fn a_plans_day_is_exact_over_all_keys_and_a_test_key_has_half_of_it() {
 }
 
 #[actix_web::test]
+async fn who_is_refused_by_a_plan_sees_it_in_the_headers_and_on_the_limit_page() {
+    let app = support::app_with(&[PLANS]).await;
+    away_from_borders(&app);
+    app.database
+        .connect()
+        .await
+        .batch_execute("UPDATE plans SET daily_request_limit = 2, monthly_token_limit = 500 WHERE plan_type = 'free'")
+        .await
+        .unwrap();
+    let user = app.register_user().await;
+    let left = |reply: &Reply| {
+        let header = |name: &str| reply.header(name).to_owned();
+        (header("x-ratelimit-limit"), header("x-ratelimit-remaining"))
+    };
+    let first = ask(&app, &user).await;
+    assert_eq!((first.status, left(&first)), (200, ("2".into(), "1".into())));
+    let tokens = first.json()["gateway_usage"]["tokens_charged"].as_i64().unwrap();
+    let tokens_left = first.header("x-ratelimit-remaining-tokens");
+    assert_eq!((first.header("x-ratelimit-limit-tokens"), tokens_left), ("500", (500 - tokens).to_string().as_str()));
+    let usage = async || app.get_as(&user.key, "/user/limit").await.json()["current_usage"].clone();
+    assert_eq!(usage().await["allowed"], true);
+    ask(&app, &user).await;
+    let reason = "Plan limit exceeded: Daily request limit exceeded (2) for live environment";
+    assert_eq!(usage().await, json!({"allowed": false, "reason": reason}));
+    let refused = ask(&app, &user).await;
+    assert_eq!((refused.status, left(&refused)), (429, ("2".into(), "0".into())));
+    assert_eq!(refused.json()["detail"], reason);
+}
+
+#[actix_web::test]
 async fn a_trial_ends_with_its_requests_its_tokens_or_its_time() {
     let app = support::app_with(&[("TRIAL_REQUESTS", "3"), ("TRIAL_TOKENS", "1000")]).await;
     let user = app.register_user().await;

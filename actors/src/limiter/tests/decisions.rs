@@ -29,7 +29,7 @@ async fn a_limit_of_100_admits_exactly_100_of_1000_concurrent_requests() {
     threads.shutdown_background();
     // Mutant: `<=` for `<` in `Measure::fits` turns this red.
     assert_eq!(admitted, 100);
-    let usage = bench.limiter.usage(&caller).await.unwrap();
+    let usage = bench.limiter.usage(caller.user, caller.key).await.unwrap();
     assert_eq!((usage.minute.requests, usage.day.requests, usage.under_way), (100, 100, 0), "a refusal counts nothing");
 }
 
@@ -64,7 +64,7 @@ async fn each_window_begins_anew_at_its_utc_border_and_says_when() {
 async fn tokens_are_counted_as_asked_and_corrected_to_what_was_used() {
     let bench = wide_bench();
     let caller = limited(RateLimits { tokens_per_minute: 100, ..WIDE });
-    let used = async || bench.limiter.usage(&caller).await.unwrap().minute;
+    let used = async || bench.limiter.usage(caller.user, caller.key).await.unwrap().minute;
     let mut first = bench.limiter.admit(&caller, 60).await.unwrap();
     assert_eq!(refusal(&bench, &caller, 41).await.to_string(), "Rate limit exceeded: Minute token limit exceeded");
     assert_eq!(used().await, Use { requests: 1, tokens: 60 });
@@ -75,7 +75,7 @@ async fn tokens_are_counted_as_asked_and_corrected_to_what_was_used() {
     assert_eq!(used().await, Use { requests: 2, tokens: 100 });
     drop(second);
     assert_eq!(used().await, Use { requests: 2, tokens: 25 }, "what came to nothing gives its tokens back");
-    let usage = bench.limiter.usage(&caller).await.unwrap();
+    let usage = bench.limiter.usage(caller.user, caller.key).await.unwrap();
     assert_eq!((usage.hour.requests, usage.day.requests, usage.user_month.requests), (2, 1, 1), "and its request to the day");
     assert_eq!(usage.under_way, 0);
 }
@@ -88,7 +88,7 @@ async fn what_ends_in_a_later_window_does_not_touch_that_window() {
     bench.clock.advance(TimeDelta::seconds(61));
     keep(bench.limiter.admit(&caller, 5).await.unwrap());
     drop(long);
-    let usage = bench.limiter.usage(&caller).await.unwrap();
+    let usage = bench.limiter.usage(caller.user, caller.key).await.unwrap();
     // Mutant: `take_back` without its condition turns this red.
     assert_eq!((usage.minute, usage.hour), (Use { requests: 1, tokens: 5 }, Use { requests: 2, tokens: 5 }));
 }
@@ -211,7 +211,7 @@ async fn a_trial_is_exact_under_concurrency_and_a_refused_call_counts_nowhere() 
     assert_eq!(permits.len(), 7);
     let used_up = TrialRefusal::UsedUp { tokens_remaining: 930, requests_remaining: 0 };
     assert_eq!(refusal(&bench, &caller, 10).await, Refusal::Trial(used_up));
-    assert_eq!(bench.limiter.usage(&caller).await.unwrap().minute.requests, 7);
+    assert_eq!(bench.limiter.usage(caller.user, caller.key).await.unwrap().minute.requests, 7);
     drop(permits);
     let trial = caller.trial.as_ref().unwrap();
     assert_eq!((trial.tokens_remaining(), trial.requests_remaining()), (1_000, 7), "nothing was charged");

@@ -2,6 +2,7 @@
 
 mod decisions;
 mod replicas;
+mod standing;
 
 use super::*;
 use crate::identity::tests::{NOON, caller};

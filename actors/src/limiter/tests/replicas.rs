@@ -51,7 +51,7 @@ async fn a_batch_whose_answer_is_lost_counts_once() {
     let total = bench.tables.totals(std::iter::once(Subject::Key(caller.key)))[0];
     // Mutant: a batch that is filled anew for each try turns this red.
     assert_eq!(total.windows.map(|window| (window.requests, window.tokens)), [(15, 105); 4]);
-    assert_eq!(bench.limiter.usage(&caller).await.unwrap().minute, Use { requests: 15, tokens: 105 });
+    assert_eq!(bench.limiter.usage(caller.user, caller.key).await.unwrap().minute, Use { requests: 15, tokens: 105 });
 }
 
 #[actix_rt::test]
@@ -107,7 +107,7 @@ async fn keys_that_rest_are_forgotten_once_they_are_written_and_read_again() {
     assert_eq!(accounts.forget_idle(now_ms()), 2, "what is not written stays");
     bench.limiter.flush().await.unwrap();
     assert_eq!(accounts.forget_idle(now_ms()), 1, "a call under way stays");
-    assert_eq!(bench.limiter.usage(&idle).await.unwrap().hour.requests, 10);
+    assert_eq!(bench.limiter.usage(idle.user, idle.key).await.unwrap().hour.requests, 10);
     drop(under_way);
     let subjects: HashSet<_> = bench.tables.rows.lock().unwrap().keys().copied().collect();
     assert_eq!(subjects.len(), 4);
