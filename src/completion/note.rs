@@ -52,6 +52,8 @@ struct Details<'a> {
     endpoint: &'static str,
     stream: bool,
     session_id: Option<i64>,
+    /// The account's own: whose the one in the query is, nobody has proved.
+    privy_user_id: Option<&'a str>,
     generation_id: &'a str,
 }
 
@@ -71,6 +73,7 @@ pub(super) fn activity(job: &Job, offer: &Offer, received: &Received, charge: &C
         endpoint: "/v1/chat/completions",
         stream: job.request.stream,
         session_id: job.query.session_id,
+        privy_user_id: job.caller.privy_user_id.as_deref(),
         generation_id: job.generation.as_str(),
     };
     ActivityRow {

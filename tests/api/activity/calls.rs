@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::support::money::nanos;
+use crate::support::privy::PrivyApp;
 use crate::support::{self, ADMIN_KEY};
 use std::collections::BTreeMap;
 
@@ -36,7 +37,8 @@ async fn a_chat_message_is_seen_in_the_table_the_log_and_the_statistics() {
     });
     assert_eq!(shown, expected);
     assert!(shown["cost"].is_number() && shown["cost"].as_f64().unwrap() > 0.0);
-    // Whose the Privy id is nobody has proved; what was asked is nobody's to keep.
+    // Whose the Privy id of the query is nobody has proved; what was asked is nobody's to keep.
+    assert_eq!(details.get("privy_user_id"), Some(&Value::Null));
     assert!(!log.to_string().contains("did:privy") && !log.to_string().contains("secret question"));
 
     let stats = ok(&app, &user, STATS).await;
@@ -51,6 +53,20 @@ async fn a_chat_message_is_seen_in_the_table_the_log_and_the_statistics() {
     for (api, here) in [("/api/user/activity/log?limit=1000", &log), ("/api/user/activity/stats", &stats)] {
         assert_eq!(&ok(&app, &user, api).await, here, "{api}");
     }
+}
+
+#[actix_web::test]
+async fn a_call_names_the_privy_id_that_its_user_signed_in_with_whatever_the_query_says() {
+    let privy = PrivyApp::start(&[]).await;
+    let signed_in = privy.signed_in("did:privy:ada", "ada@example.org").await;
+    let key = signed_in["api_key"].as_str().unwrap().to_owned();
+    let user = TestUser { id: signed_in["user_id"].as_i64().unwrap(), key, username: "ada".to_owned() };
+    let path = "/v1/chat/completions?privy_user_id=did:privy:bob";
+    let message = json!({"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 5});
+    assert_eq!(privy.app.post_as(&user.key, path, message).await.status, 200);
+    let log = log_of(&privy.app, &user, 2).await;
+    assert_eq!(log["logs"][0]["details"]["privy_user_id"], "did:privy:ada");
+    assert!(!log.to_string().contains("did:privy:bob"));
 }
 
 #[actix_web::test]
