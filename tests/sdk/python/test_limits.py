@@ -35,6 +35,7 @@ def test_one_more_is_a_rate_limit_error_that_says_when_to_come_back(limited, use
         answer = limited.chat.completions.create(**request())
     with pytest.raises(openai.RateLimitError) as raised:
         limited.chat.completions.create(**request())
+    # Mutants (a proxy that changes answers): without Retry-After, what remains, or `code`, this is red.
     error, headers = raised.value, raised.value.response.headers
     assert (error.code, error.type) == ("rate_limit_exceeded", "rate_limit_error")
     assert 0 < int(headers["retry-after"]) <= 24 * 3_600
