@@ -1,7 +1,7 @@
 // Completions, plain and streamed, and tools.
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { MODEL, TOKENS, collect, newClient, request, textOf } from "./support.mjs";
+import { MODEL, TOKENS, collect, nanos, newClient, request, textOf } from "./support.mjs";
 
 let user, client;
 
@@ -131,7 +131,6 @@ test("fifty calls at once are charged to the last nano-dollar", async () => {
   const { user, client } = await newClient();
   const calls = Array.from({ length: 50 }, (_, index) => client.chat.completions.create(request({ max_tokens: index + 1 })));
   const answers = await Promise.all(calls);
-  const nanos = (dollars) => Math.round(dollars * 1e9);
   const cost = answers.reduce((sum, answer) => sum + nanos(answer.gateway_usage.cost_usd), 0);
   const { credits, held } = await user.balance();
   assert.deepEqual([nanos(10) - nanos(credits), held], [cost, 0]);

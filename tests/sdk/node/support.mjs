@@ -1,10 +1,18 @@
-// Users and clients of the server under test.
+// Users and clients of the server under test, and the check that everything on the wire fits OpenAI's specification.
 import { randomUUID } from "node:crypto";
+import { afterEach } from "node:test";
 import OpenAI from "openai";
+import { recorder } from "./wire.mjs";
 
 export const SERVER = process.env.TOLLGATE_URL;
 export const MODEL = "openai/gpt-4o-mini";
 export const TOKENS = "tok1 tok2 tok3 tok4 tok5 tok6 tok7 tok8";
+
+/** All limits that a key has, as wide as the server's own allow them. */
+const WIDE = {};
+for (const window of ["minute", "hour", "day"]) {
+  Object.assign(WIDE, { [`requests_per_${window}`]: 100_000, [`tokens_per_${window}`]: 100_000 });
+}
 
 async function json(path, { key, body } = {}) {
   const answer = await fetch(SERVER + path, {
@@ -27,6 +35,7 @@ export async function register() {
   return {
     key,
     balance: () => json("/user/balance", { key }),
+    limit: (limits) => json("/user/rate-limits/bulk-update", { key, body: { ...WIDE, ...limits } }),
     furtherKey: async (limits) => {
       const body = { key_name: randomUUID(), ...limits };
       return (await json("/user/api-keys", { key, body })).api_key;
@@ -34,8 +43,16 @@ export async function register() {
   };
 }
 
+/** What the test's clients received; at its end each answer, chunk and error is held against its schema. */
+const traffic = [];
+
+afterEach(() => {
+  for (const exchange of traffic.splice(0)) exchange.check();
+});
+
 /** A client that does not retry: a retry would hide the answer that a test is about. */
-export const connect = (key, options) => new OpenAI({ baseURL: `${SERVER}/v1`, apiKey: key, maxRetries: 0, ...options });
+export const connect = (key, options) =>
+  new OpenAI({ baseURL: `${SERVER}/v1`, apiKey: key, maxRetries: 0, fetch: recorder(traffic), ...options });
 
 /** A client of a new user. */
 export async function newClient() {
@@ -44,6 +61,9 @@ export async function newClient() {
 }
 
 export const request = (fields) => ({ model: MODEL, messages: [{ role: "user", content: "Hello" }], max_tokens: 8, ...fields });
+
+/** Dollars as they are counted: the SDK reads them as floats. */
+export const nanos = (dollars) => Math.round(dollars * 1e9);
 
 export async function collect(stream) {
   const chunks = [];
