@@ -69,9 +69,8 @@ async fn a_call_is_found_by_its_id_as_soon_as_it_has_ended() {
 async fn what_is_charged_is_what_is_told_whatever_the_call_was() {
     let app = support::app().await;
     let user = app.register_user().await;
-    for words in ["fast", "no-usage", "finish:length"] {
-        let Ok(behaviour) = Behaviour::parse(words) else { continue };
-        app.sim.set_default(behaviour);
+    for words in ["fast", "no-usage", "length"] {
+        app.sim.set_default(Behaviour::parse(words).unwrap());
         let answer = call(&app, &user, false).await;
         assert_eq!(answer.status, 200, "{words}: {answer:?}");
         let data: Value = generation(&app, &user, answer.header("x-generation-id")).await.json()["data"].take();

@@ -74,6 +74,11 @@ impl Events {
         self.chunks.iter().map(delta).collect()
     }
 
+    /// The one with the bill, when it was asked for.
+    pub(crate) fn last_chunk(&self) -> &Value {
+        self.chunks.last().expect("a chunk")
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         self.data.last().is_some_and(|data| data == "[DONE]")
     }
