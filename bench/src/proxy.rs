@@ -1,7 +1,7 @@
 //! P0: the server under load beside a bare nginx, in turn.
 
 use crate::parts::{Nginx, Server, Sim, database_url};
-use crate::report::{self, Report, Row};
+use crate::report::{self, Report, Row, rate};
 use crate::wrk;
 use anyhow::{Result, ensure};
 use clap::Args;
@@ -23,7 +23,15 @@ pub struct Options {
     /// Where the results are written, as JSON.
     #[arg(long, default_value = "bench/results/proxy.json")]
     out: PathBuf,
+    /// Fails when promise P0 is not kept; an optimised build alone can keep it.
+    #[arg(long)]
+    hold_bars: bool,
 }
+
+/// Promise P0.
+const RATE_MIN: f64 = 10_000.0;
+const NGINX_MIN: f64 = 0.3;
+const MEMORY_MAX_MIB: u64 = 100;
 
 /// Measures, proves the books and writes the figures.
 pub fn run(options: &Options) -> Result<()> {
@@ -53,5 +61,15 @@ pub fn run(options: &Options) -> Result<()> {
     writeln!(std::io::stdout(), "{report}\n{}", proof.trim())?;
     ensure!(proof.contains("the ledger is clean"), "the books do not balance after the run");
     ensure!(report.server.iter().all(|row| row.failed < 1.0), "calls failed");
+    if options.hold_bars { hold_bars(&report) } else { Ok(()) }
+}
+
+fn hold_bars(report: &Report) -> Result<()> {
+    let ours = rate(&report.server);
+    ensure!(ours >= RATE_MIN, "P0: {ours:.0} requests/s, where {RATE_MIN} are promised");
+    let share = ours / rate(&report.nginx);
+    ensure!(share >= NGINX_MIN, "P0: {share:.2} of nginx, where {NGINX_MIN} are promised");
+    let peak = report.memory_peak_mib;
+    ensure!(peak <= MEMORY_MAX_MIB, "P0: a peak of {peak} MiB, where {MEMORY_MAX_MIB} are promised");
     Ok(())
 }

@@ -82,7 +82,7 @@ pub struct Place {
 impl Place {
     pub fn here() -> Self {
         Self {
-            commit: first_line("git", &["rev-parse", "--short", "HEAD"]),
+            commit: commit(),
             date: first_line("date", &["-u", "+%Y-%m-%d"]),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
         }
@@ -106,19 +106,29 @@ impl fmt::Display for Report {
             let (rate, p50, p99) = (figure(|row| row.requests_per_second), figure(|row| row.p50_ms), figure(|row| row.p99_ms));
             writeln!(f, "{name:<10} {rate:>12.0} {p50:>9.2} {p99:>9.2} {failed:>8.0}")?;
         }
-        let ours = median(self.server.iter().map(|row| row.requests_per_second));
-        let theirs = median(self.nginx.iter().map(|row| row.requests_per_second));
         let cpu = median(self.server.iter().filter_map(|row| row.cpu_us_per_request));
         let database = median(self.server.iter().filter_map(|row| row.database_cpu_us_per_request));
-        writeln!(f, "{:.2}x nginx; CPU per request: server {cpu:.0} us, PostgreSQL {database:.0} us", ours / theirs)?;
+        let share = rate(&self.server) / rate(&self.nginx);
+        writeln!(f, "{share:.2}x nginx; CPU per request: server {cpu:.0} us, PostgreSQL {database:.0} us")?;
         write!(f, "peak memory {} MiB; {:.1} commands in a batch of the ledger", self.memory_peak_mib, self.batch)
     }
+}
+
+/// Requests in a second.
+pub fn rate(rows: &[Row]) -> f64 {
+    median(rows.iter().map(|row| row.requests_per_second))
 }
 
 pub fn median(figures: impl Iterator<Item = f64>) -> f64 {
     let mut sorted: Vec<f64> = figures.collect();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
+
+/// What was run; marked when there was more than that, but for the figures of a run just before.
+fn commit() -> String {
+    let changed = first_line("git", &["status", "--porcelain", "--", ".", ":!bench/results", ":!README.md"]);
+    first_line("git", &["rev-parse", "--short", "HEAD"]) + if changed.is_empty() { "" } else { "+" }
 }
 
 fn first_line(program: &str, arguments: &[&str]) -> String {
