@@ -10,6 +10,9 @@ deploy/dev/release.sh
 trap 'deploy/dev/test-postgres.sh stop --owner $$' EXIT
 eval "export $(deploy/dev/test-postgres.sh start --durable --owner $$)"
 export BENCH_DATABASE_URL="$TEST_DURABLE_DATABASE_URL"
-target/release/bench proxy --hold-bars "$@"
-target/release/bench streams --hold-bars
-deploy/dev/chaos.py L1
+# Each is run, whatever became of the one before.
+status=0
+target/release/bench proxy --hold-bars "$@" || status=$?
+target/release/bench streams --hold-bars || status=$?
+deploy/dev/chaos.py L1 || status=$?
+exit "$status"
