@@ -89,7 +89,7 @@ pub struct PriceLines {
     pub rare: RareLines,
 }
 
-/// The lines of [`RareTokens`](crate::usage::RareTokens).
+/// The lines of [`RareTokens`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RareLines {
     pub audio: Option<PricePerMillion>,
