@@ -17,6 +17,8 @@ use tollgate_actors::ports::{Clock, GatewayError, UpstreamAnswer, UpstreamCall};
 
 /// How we call ourselves.
 const PROGRAM: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
+/// Beside those that go with every request.
+const CALL_HEADERS_MAX: usize = 8;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// One gateway's `chat/completions` and `models`. All that is the same for every call is made once.
@@ -48,6 +50,8 @@ impl OpenAiCompatible {
         let join = |path: &str| base.join(path).map_err(|error| wrong("base URL", &error));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(USER_AGENT, HeaderValue::from_static(PROGRAM));
+        // A copy of the map has the room for what a call adds.
+        headers.reserve(CALL_HEADERS_MAX);
         let chat_uri: Uri = join("chat/completions")?.as_str().parse().map_err(|error| wrong("base URL", &error))?;
         let chat = Destination::new(client.calls.clone(), chat_uri).ok_or_else(|| wrong("base URL", &"without a host"))?;
         Ok(Self { chat, models_url: join(list_path(base.path()))?, client, headers, timeouts, clock })

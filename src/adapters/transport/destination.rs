@@ -67,7 +67,8 @@ impl Destination {
             let is_known = known.is_some();
             let way = match known {
                 Some(way) => way,
-                None => self.open().await?,
+                // Boxed, as what is rare: calls over a connection that there is carry nothing of it.
+                None => Box::pin(self.open()).await?,
             };
             let mut failure = match self.send_over(way, request).await {
                 Ok(answer) => return Ok(answer),
@@ -104,7 +105,10 @@ impl Destination {
     /// A connection that there is.
     async fn known(&self) -> Option<Way> {
         while let Some(line) = self.idle.take() {
-            if let Some(line) = line.renewed().await {
+            if !line.is_worn() {
+                return Some(Way::Own(line));
+            }
+            if let Some(line) = Box::pin(line.renewed()).await {
                 return Some(Way::Own(line));
             }
         }
