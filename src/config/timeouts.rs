@@ -4,7 +4,8 @@ use super::{ConfigError, Reader};
 use std::time::Duration;
 
 /// `CONNECT_TIMEOUT`, `FIRST_BYTE_TIMEOUT`, `BETWEEN_BYTES_TIMEOUT`, `TOTAL_TIMEOUT` upstream; `HEAD_TIMEOUT`,
-/// `BODY_TIMEOUT`, `WRITE_TIMEOUT`, `KEEP_ALIVE_TIMEOUT`, `DRAIN_TIMEOUT` for our own clients.
+/// `BODY_TIMEOUT`, `WRITE_TIMEOUT`, `KEEP_ALIVE_TIMEOUT`, `DRAIN_TIMEOUT` for our own clients: the first two and `KEEP_ALIVE_TIMEOUT`
+/// are up to an eighth longer, each time anew, lest a crowd is cut at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeoutSettings {
     /// `CONNECT_TIMEOUT`, 5.
@@ -15,7 +16,7 @@ pub struct TimeoutSettings {
     pub between_bytes: Duration,
     /// `TOTAL_TIMEOUT`, 900: of one upstream call.
     pub total: Duration,
-    /// `HEAD_TIMEOUT`, 10: for a request's head.
+    /// `HEAD_TIMEOUT`, 10: for a request's head. Like the next one and `KEEP_ALIVE_TIMEOUT` up to an eighth later for each connection.
     pub head: Duration,
     /// `BODY_TIMEOUT`, 60: for a request's body, in all.
     pub body: Duration,

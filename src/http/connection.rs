@@ -1,9 +1,10 @@
 //! A client's connection, and how long it may keep us waiting.
 //!
-//! actix has a deadline for the first head of a connection. A later head that stalls, or a body that nobody reads and that drips,
-//! has none: it would hold its connection for ever. Its deadline for an idle connection fires on one whose next request has
-//! arrived, when the worker is late. So the socket watches itself.
+//! Of actix's deadlines none is for a later head that stalls, or for a body that nobody reads and that drips: they would hold their
+//! connections for ever. Those for the first head and for an idle connection fire on a request that has arrived, when the worker is
+//! late. So the socket watches itself.
 
+use super::crowd::spread;
 use actix_web::dev::{Extensions, ServiceRequest};
 use std::cell::Cell;
 use std::io;
@@ -23,10 +24,13 @@ mod tests;
 
 pub use turns::Turns;
 
+/// To who never finished the first head of a connection: on a later one an answer may still be on its way.
+const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
 /// How long a client is waited for.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// From the first byte that belongs to no request yet to the whole head.
+    /// To the whole head: from the connection's beginning, later from the first byte that belongs to no request yet.
     pub head: Duration,
     /// From an answer to the next byte.
     pub idle: Duration,
@@ -36,9 +40,10 @@ pub struct Patience {
 #[derive(Debug)]
 struct Pulse {
     serving: Cell<u32>,
-    /// When bytes came of which no request has been made yet.
+    /// When bytes came of which no request has been made yet, or were due.
     unread_since: Cell<Option<Instant>>,
-    written_at: Cell<Instant>,
+    /// Or a request was done with.
+    written_at: Cell<Option<Instant>>,
 }
 
 impl Pulse {
@@ -50,12 +55,13 @@ impl Pulse {
 
     /// When the connection is to be cut, as things stand; `None` while a request is served: that has deadlines of its own.
     fn due(&self, patience: Patience) -> Option<Instant> {
-        let written = self.written_at.get();
-        match self.unread_since.get() {
-            _ if self.serving.get() > 0 => None,
+        if self.serving.get() > 0 {
+            return None;
+        }
+        match (self.unread_since.get(), self.written_at.get()) {
             // A stream may still go out to a client that has begun its next request.
-            Some(since) => Some(since.max(written) + patience.head),
-            None => Some(written + patience.idle),
+            (Some(since), written) => Some(written.map_or(since, |written| since.max(written)) + patience.head),
+            (None, written) => written.map(|written| written + patience.idle),
         }
     }
 }
@@ -77,7 +83,7 @@ impl Serving {
 impl Drop for Serving {
     fn drop(&mut self) {
         self.0.serving.set(self.0.serving.get().saturating_sub(1));
-        self.0.written_at.set(Instant::now());
+        self.0.written_at.set(Some(Instant::now()));
     }
 }
 
@@ -93,7 +99,8 @@ pub struct Watched {
 
 impl Watched {
     pub fn new(stream: TcpStream, patience: Patience, turns: Turns) -> Self {
-        let pulse = Pulse { serving: Cell::new(0), unread_since: Cell::new(None), written_at: Cell::new(Instant::now()) };
+        let patience = Patience { head: spread(patience.head), idle: spread(patience.idle) };
+        let pulse = Pulse { serving: Cell::new(0), unread_since: Cell::new(Some(Instant::now())), written_at: Cell::new(None) };
         Self { stream, pulse: Rc::new(pulse), patience, alarm: Box::pin(sleep(patience.head)), turns, place: Rc::default() }
     }
 
@@ -111,6 +118,10 @@ impl Watched {
             let due = self.pulse.due(self.patience).unwrap_or(next_look);
             // Mutant: without this the tests of this file hang, and no malformed request with a stalled body is closed.
             if due <= now {
+                if self.pulse.written_at.get().is_none() {
+                    // A client that takes nothing in goes without.
+                    drop(self.stream.try_write(TOO_SLOW));
+                }
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
             self.alarm.as_mut().reset(due.min(next_look));
@@ -120,7 +131,7 @@ impl Watched {
 
     fn note_written(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(1..)) = written {
-            self.pulse.written_at.set(Instant::now());
+            self.pulse.written_at.set(Some(Instant::now()));
         }
         written
     }

@@ -1,6 +1,7 @@
 //! Reading a request's body within bounds of size and time. actix has the first, not the second: a body of one byte per
 //! second would hold its connection for ever.
 
+use super::crowd::spread;
 use super::error::ApiError;
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
@@ -19,7 +20,7 @@ const COPIED_BYTES_MAX: usize = 4_096;
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimits {
     pub bytes: usize,
-    /// From the head to the last byte.
+    /// From the head to the last byte, and up to an eighth more.
     pub deadline: Duration,
 }
 
@@ -65,7 +66,7 @@ async fn read(payload: Payload, announced: Option<usize>, limits: BodyLimits) ->
     if announced.is_some_and(|length| length > limits.bytes) {
         return Err(too_large(limits.bytes));
     }
-    match tokio::time::timeout(limits.deadline, collect(payload, announced, limits.bytes)).await {
+    match tokio::time::timeout(spread(limits.deadline), collect(payload, announced, limits.bytes)).await {
         Ok(body) => body,
         Err(_) => Err(ApiError::of_status(StatusCode::REQUEST_TIMEOUT).with_header("connection", "close")),
     }

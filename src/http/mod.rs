@@ -10,6 +10,7 @@ pub mod chat_sessions;
 mod connection;
 pub mod cors;
 pub mod credits;
+mod crowd;
 pub mod docs;
 pub mod dollars;
 pub mod environment_usage;

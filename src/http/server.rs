@@ -96,7 +96,8 @@ pub fn serve(listener: TcpListener, services: &web::Data<Services>) -> anyhow::R
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }
             })
-            .client_request_timeout(timeouts.head)
+            // The socket's to say, as below.
+            .client_request_timeout(Duration::ZERO)
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
             .keep_alive(keep_alive(&timeouts))
             .on_connect_ext(Watched::introduce)

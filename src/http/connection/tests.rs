@@ -57,8 +57,26 @@ async fn bytes_that_make_no_request_in_time_end_the_connection_however_they_drip
 #[actix_web::test]
 async fn a_silent_connection_ends_when_it_has_been_idle_for_long() {
     let (mut ours, _client) = connected().await;
+    drop(serving(&ours));
     let took = cut_after(&mut ours).await;
     assert!(took >= PATIENCE.idle, "{took:?}");
+}
+
+#[actix_web::test]
+async fn who_never_finishes_the_first_head_is_told_so_and_later_nothing_is_put_into_an_answer() {
+    for (served, told) in [(false, TOO_SLOW), (true, b"")] {
+        let (mut ours, mut client) = connected().await;
+        if served {
+            drop(serving(&ours));
+        }
+        client.write_all(b"GET /hea").await.unwrap();
+        cut_after(&mut ours).await;
+        drop(ours);
+        let mut heard = Vec::new();
+        client.read_to_end(&mut heard).await.unwrap();
+        // Mutant: without the question whether anything was written the second one is told as well.
+        assert_eq!(heard, told, "{}", String::from_utf8_lossy(&heard));
+    }
 }
 
 #[actix_web::test]
