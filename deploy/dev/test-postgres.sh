@@ -15,6 +15,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 readonly NAME=tollgate-test-postgres
 readonly PORT_ATTEMPTS=5
 readonly REVIVE_ATTEMPTS=60
+# As many as min_wal_size keeps.
+readonly LOG_SEGMENTS=64
 
 # A process is known by its number and its start time, as numbers are used again.
 process_identity() {
@@ -97,7 +99,7 @@ log_checkpoints = off
 SETTINGS
     if [[ $kind == durable ]]; then
         # As the server's private PostgreSQL: its speed and its crashes are what these tests are about.
-        printf '%s\n' 'fsync = on' 'synchronous_commit = on' 'wal_compression = lz4' 'max_wal_size = 2GB'
+        printf '%s\n' 'fsync = on' 'synchronous_commit = on' 'wal_compression = lz4' 'max_wal_size = 2GB' 'min_wal_size = 1GB'
     else
         printf '%s\n' 'fsync = off' 'full_page_writes = off' 'wal_level = minimal' 'max_wal_senders = 0'
     fi
@@ -146,6 +148,18 @@ CREATE ROLE tollgate_app LOGIN PASSWORD '$hash';
 SQL
 }
 
+# A cluster that has run for a day writes its log over old segments. A new one makes each, 16 MB and an fsync in the middle of a
+# commit, until a checkpoint comes: so these are made now.
+make_log_segments() {
+    local folder="$1" port="$2" segment
+    {
+        for ((segment = 0; segment < LOG_SEGMENTS; segment++)); do
+            echo "SELECT pg_logical_emit_message(false, '', ''); SELECT pg_switch_wal();"
+        done
+        echo CHECKPOINT
+    } | psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --host "$folder/cluster" --port "$port" --username postgres postgres >/dev/null
+}
+
 make_cluster() {
     local kind="$1" owner="$2" folder port password
     folder="$(mktemp -d "$BASE/$NAME.$owner.XXXXXX")"
@@ -166,6 +180,9 @@ make_cluster() {
     port="$(boot "$folder")"
     password="$(python3 -c 'import secrets; print(secrets.token_hex(16))')"
     make_roles "$folder" "$port" "$password"
+    if [[ $kind == durable ]]; then
+        make_log_segments "$folder" "$port"
+    fi
     (umask 077 && echo "postgres://postgres:$password@127.0.0.1:$port/postgres" >"$folder/url")
     trap - EXIT
     echo "$folder"

@@ -22,7 +22,7 @@ use futures_util::future::{Either, select};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tollgate_actors::activity::ActivityPlace;
+use tollgate_actors::activity::{ActivityPlace, ActivityRow};
 use tollgate_actors::identity::{Caller, RequestSlot};
 use tollgate_actors::ledger::{CallRecord, ConfirmedTicket, EarlySettle, LedgerError, Ticket};
 use tollgate_actors::limiter::Permit;
@@ -212,11 +212,12 @@ impl Job {
         let saving = self.session.take().map(|session| session.save(self.hold, offer.name(&self.request), charge.usage.total()));
         // It is charged, now or out of the journal, whatever the receipt says.
         self.keep_count(&charge);
+        let row = note::activity(self, offer, received, &charge, latency);
         let settled = receipt.await.map_err(of_ledger)?;
         if let Some(saving) = saving {
             saving.wait(SESSION_SAVE_WAIT).await;
         }
-        Ok(self.bill(offer, received, charge, settled.balance_after, latency))
+        Ok(self.bill(row, charge, settled.balance_after, latency))
     }
 
     /// Settles a call whose hold is not durable yet. The ticket comes back when there is nothing to settle, or the hold is for less
@@ -240,7 +241,8 @@ impl Job {
             EarlySettle::Settled(settled) => {
                 note::count(offer.gateway, received, Some(&charge));
                 self.keep_count(&charge);
-                Ok(self.bill(offer, received, charge, settled.balance_after, latency))
+                let row = note::activity(self, offer, received, &charge, latency);
+                Ok(self.bill(row, charge, settled.balance_after, latency))
             }
         })
     }
@@ -253,9 +255,9 @@ impl Job {
         settle::charge(received, &Basis { offer, at, quote, granted, prompt, choices, hour_cache })
     }
 
-    fn bill(&mut self, offer: &Offer, received: &Received, charge: Charge, balance_after: Nanos, latency: Duration) -> Bill {
+    fn bill(&mut self, row: ActivityRow, charge: Charge, balance_after: Nanos, latency: Duration) -> Bill {
         if let Some(place) = self.place.take() {
-            place.record(note::activity(self, offer, received, &charge, latency));
+            place.record(row);
         }
         Bill { charge: Some(charge), balance_after: Some(balance_after), latency }
     }

@@ -31,7 +31,7 @@ const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_millis(25);
 const LOG_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// What differs from PostgreSQL's defaults. Errors are logged without DETAIL, which quotes rows.
-const SETTINGS: [(&str, &str); 14] = [
+const SETTINGS: [(&str, &str); 15] = [
     ("listen_addresses", "127.0.0.1"),
     ("unix_socket_directories", ""),
     ("password_encryption", "scram-sha-256"),
@@ -41,6 +41,7 @@ const SETTINGS: [(&str, &str); 14] = [
     ("shared_buffers", "256MB"),
     ("wal_compression", "on"),
     ("max_wal_size", "2GB"),
+    ("min_wal_size", "1GB"),
     ("max_connections", "200"),
     ("timezone", "UTC"),
     ("log_timezone", "UTC"),

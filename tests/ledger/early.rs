@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use std::time::Duration;
 use tollgate_actors::ledger::{Balance, EarlySettle, HoldRequest, LedgerError, Settled, Ticket, UserAccounts};
-use tollgate_domain::Nanos;
+use tollgate_domain::{AccountId, Nanos};
 use tollgate_test_database::TestDatabase;
 
 fn ask(house: &House, request: HoldRequest) -> Ticket {
@@ -39,6 +39,28 @@ async fn a_call_that_is_over_at_once_is_one_row_and_charged_exactly() {
         "SELECT count(*) FROM holds WHERE state = 1 AND charged = 60 AND amount = 100 AND closed_at = created_at AND xmin = (
         SELECT xmin FROM usage_records)";
     assert_eq!(database.number(written_once).await, 1);
+    house.assert_clean().await;
+}
+
+// Mutants, each red: either statement without its `<> (0, 0)`.
+#[actix_rt::test]
+async fn a_charge_compares_the_users_debt_and_writes_only_what_it_changes() {
+    let database = TestDatabase::create().await;
+    let house = House::on(&database, &TurnedClock::new()).await;
+    let user = house.user(&database, "0.000001").await;
+    let versions = async || {
+        let version = async |account: AccountId| {
+            database.number(&format!("SELECT xmin::text::bigint FROM accounts WHERE id = {}", account.0)).await
+        };
+        (version(user.credits).await, version(user.debt).await)
+    };
+    let before = versions().await;
+    ask(&house, hold_of(user, 100)).settle(record(60)).await.unwrap();
+    let after_a_batch = versions().await;
+    house.ledger.hold(hold_of(user, 90)).unwrap().confirm().await.unwrap().settle(record(60)).await.unwrap();
+    let after_a_settle_alone = versions().await;
+    assert!(before.0 < after_a_batch.0 && after_a_batch.0 < after_a_settle_alone.0);
+    assert_eq!((before.1, before.1), (after_a_batch.1, after_a_settle_alone.1));
     house.assert_clean().await;
 }
 

@@ -1,6 +1,7 @@
 //! What holds, settles and credits do to a balance.
 
 use crate::house::{House, TurnedClock, grant, hold_of, record};
+use tokio_postgres::error::SqlState;
 use tollgate_actors::ledger::{Balance, HoldRequest, LedgerError, Settled};
 use tollgate_domain::Nanos;
 use tollgate_test_database::TestDatabase;
@@ -63,4 +64,14 @@ async fn usage_above_the_hold_takes_the_free_balance_and_then_becomes_a_debt_tha
     let after = house.ledger.credit(grant(user, Nanos(20 * CENT))).await.unwrap();
     assert_eq!((after.credits, after.debt), (Nanos(45 * CENT), Nanos::ZERO));
     house.assert_clean().await;
+}
+
+#[actix_rt::test]
+async fn an_account_of_another_kind_or_asset_is_refused_by_the_database() {
+    let database = TestDatabase::create().await;
+    for words in ["'wallet', 'usd'", "'user', 'euro'"] {
+        let make = format!("INSERT INTO accounts (kind, asset, user_id) VALUES ({words}, 1)");
+        let refused = database.connect().await.batch_execute(&make).await.unwrap_err();
+        assert_eq!(refused.code(), Some(&SqlState::CHECK_VIOLATION), "{refused}");
+    }
 }

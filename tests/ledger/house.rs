@@ -143,7 +143,7 @@ impl Drop for House {
 pub async fn new_accounts(database: &TestDatabase, asset: Asset) -> UserAccounts {
     let admin = database.connect().await;
     let user: i64 = admin.query_one("SELECT coalesce(max(user_id), 0) + 1 FROM accounts", &[]).await.unwrap().get(0);
-    let make = "INSERT INTO accounts (kind, asset, user_id) VALUES ($1, $2, $3) RETURNING id";
+    let make = "INSERT INTO accounts (kind, asset, user_id) VALUES ($1::text, $2::text, $3) RETURNING id";
     let credits: i64 = admin.query_one(make, &[&"user", &asset.as_str(), &user]).await.unwrap().get(0);
     let debt: i64 = admin.query_one(make, &[&"debt", &asset.as_str(), &user]).await.unwrap().get(0);
     UserAccounts { user: UserId(user), asset, credits: AccountId(credits), debt: AccountId(debt) }

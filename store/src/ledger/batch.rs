@@ -76,7 +76,7 @@ statement! {
     chain_transfers: Vec<i32> => Array<Integer>,
     chain_usage: Vec<i32> => Array<Integer>,
 
-    changed_due: i64 => BigInt,
+    locked_due: i64 => BigInt,
     closed_due: i64 => BigInt,
 }
 
@@ -148,7 +148,7 @@ pub fn lay_out<'a>(chained: &Chained<'a>) -> BatchWrite<'a> {
         chain_hash: vec![head.hash.to_vec(); links],
         chain_transfers: vec![number(transfers.len()); links],
         chain_usage: vec![number(usage.len()); links],
-        changed_due: i64::from(number(accounts.len())),
+        locked_due: i64::from(number(accounts.len())),
         closed_due: i64::from(number(closed.len())),
         lifetime: std::marker::PhantomData,
     }

@@ -11,7 +11,7 @@ locked AS MATERIALIZED (
 ),
 changed AS (
     UPDATE accounts a SET posted = a.posted + l.posted_delta, held = a.held + l.held_delta
-    FROM locked l WHERE a.id = l.id RETURNING 1
+    FROM locked l WHERE a.id = l.id AND (l.posted_delta, l.held_delta) <> (0, 0)
 ),
 opened AS (
     INSERT INTO holds (id, account_id, budget_account_id, asked, amount, state, charged, debt, slot, created_at, expires_at, closed_at)
@@ -48,5 +48,5 @@ chained AS (
     SELECT b.slot, b.number, k.*, b.at
     FROM unnest(?, ?, ?, ?) AS k, batch b
 )
-SELECT ledger_require((SELECT count(*) FROM changed) = ?
+SELECT ledger_require((SELECT count(*) FROM locked) = ?
     AND (SELECT count(*) FROM closed) = ?)

@@ -56,7 +56,7 @@ statement! {
     chain_previous: Vec<u8> => Binary,
     chain_hash: Vec<u8> => Binary,
 
-    changed_due: i64 => BigInt,
+    locked_due: i64 => BigInt,
 }
 
 /// The statement of a batch that closes one hold, moves money once and says for what; `None` for any other.
@@ -111,7 +111,7 @@ pub fn settle_alone<'a>(chained: &Chained<'a>) -> Option<SettleWrite<'a>> {
         usage_finish_reason: &usage.finish_reason,
         chain_previous: before.hash.to_vec(),
         chain_hash: head.hash.to_vec(),
-        changed_due: i64::from(number(accounts.len())),
+        locked_due: i64::from(number(accounts.len())),
         lifetime: std::marker::PhantomData,
     })
 }
@@ -130,7 +130,7 @@ mod tests {
     /// How a statement locks, compares and changes the accounts.
     fn accounts(statement: &str) -> Option<&str> {
         let (_, from_locked) = statement.split_once("locked AS MATERIALIZED")?;
-        Some(from_locked.split_once("RETURNING 1")?.0)
+        Some(from_locked.split_once("<> (0, 0)")?.0)
     }
 
     // Mutants, each red: without `finish_reason` in one of them; without the comparison of `held`.

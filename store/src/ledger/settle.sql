@@ -9,7 +9,7 @@ locked AS MATERIALIZED (
 ),
 changed AS (
     UPDATE accounts a SET posted = a.posted + l.posted_delta, held = a.held + l.held_delta
-    FROM locked l WHERE a.id = l.id RETURNING 1
+    FROM locked l WHERE a.id = l.id AND (l.posted_delta, l.held_delta) <> (0, 0)
 ),
 closed AS (
     UPDATE holds h SET state = ?, charged = ?, debt = ?, closed_at = b.at
@@ -34,5 +34,5 @@ chained AS (
     SELECT b.slot, b.number, ?, ?, 1, 1, b.at
     FROM batch b
 )
-SELECT ledger_require((SELECT count(*) FROM changed) = ?
+SELECT ledger_require((SELECT count(*) FROM locked) = ?
     AND (SELECT count(*) FROM closed) = 1)
