@@ -212,6 +212,7 @@ impl Job {
         let saving = self.session.take().map(|session| session.save(self.hold, offer.name(&self.request), charge.usage.total()));
         // It is charged, now or out of the journal, whatever the receipt says.
         self.keep_count(&charge);
+        // Made while the ledger writes: the client waits for what comes after that.
         let row = note::activity(self, offer, received, &charge, latency);
         let settled = receipt.await.map_err(of_ledger)?;
         if let Some(saving) = saving {

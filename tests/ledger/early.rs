@@ -44,7 +44,7 @@ async fn a_call_that_is_over_at_once_is_one_row_and_charged_exactly() {
 
 // Mutants, each red: either statement without its `<> (0, 0)`.
 #[actix_rt::test]
-async fn a_charge_compares_the_users_debt_and_writes_only_what_it_changes() {
+async fn a_charge_writes_only_the_accounts_that_it_changes() {
     let database = TestDatabase::create().await;
     let house = House::on(&database, &TurnedClock::new()).await;
     let user = house.user(&database, "0.000001").await;
