@@ -119,21 +119,19 @@ pub async fn check_stream(app: &TestApp, model: &str, word: &str, expected: Seen
     assert!(!matches!(expected, Refused(_)), "{word}: a success");
     let events = read_events(response).await;
     assert!(started.elapsed() < ENDS_WITHIN, "{word}");
-    let content = events.content();
     if expected == Broken {
         check_broken(word, &events);
     } else {
         assert!(events.is_whole && events.is_done(), "{word}: {:?}", events.data.last());
     }
-    assert_eq!(settled(app, &user).await, charge_of(expected, &content), "{word}: {content:?}");
+    assert_eq!(settled(app, &user).await, charge_of(expected, &events.content), "{word}: {:?}", events.content);
 }
 
 pub fn check_broken(word: &str, events: &Events) {
     let error = events.error().unwrap_or_else(|| panic!("{word}: {:?}", events.data.last()));
     assert!(error["message"].is_string() && error["type"].is_string() && error["code"].is_string(), "{word}: {error}");
     assert_eq!(error.as_object().unwrap().get("param"), Some(&Value::Null), "{word}");
-    let errors = events.chunks.iter().filter(|chunk| chunk.get("error").is_some()).count();
-    assert_eq!(errors, 1, "{word}");
+    assert_eq!(events.errors, 1, "{word}");
     assert!(events.data.iter().all(|data| data != "[DONE]"), "{word}: a broken stream must not look whole");
     // Mutant: ending the body well after the error event turns this red.
     assert!(!events.is_whole, "{word}: the connection must close");

@@ -51,8 +51,10 @@ fn behave(app: &TestApp, words: &str) {
 pub(crate) struct Events {
     /// Each event's `data`.
     pub(crate) data: Vec<String>,
-    /// All of them that are JSON; an endless stream has many, so they are parsed once.
-    chunks: Vec<Value>,
+    /// What all of them say; an endless stream has hundreds of thousands, so each is parsed once and not kept.
+    pub(crate) content: String,
+    /// How many of them are error events.
+    pub(crate) errors: usize,
     /// The body ended as HTTP wants it.
     pub(crate) is_whole: bool,
 }
@@ -65,22 +67,25 @@ impl Events {
             (!lines.is_empty()).then(|| lines.join("\n"))
         };
         let data: Vec<String> = text.split("\n\n").filter_map(data).collect();
-        let chunks = data.iter().filter(|data| *data != "[DONE]").map(|data| serde_json::from_str(data).expect(data)).collect();
-        Self { data, chunks, is_whole }
+        let (mut content, mut errors) = (String::new(), 0);
+        for chunk in chunks(&data) {
+            content.push_str(chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default());
+            errors += usize::from(chunk.get("error").is_some());
+        }
+        Self { data, content, errors, is_whole }
     }
 
-    pub(crate) fn content(&self) -> String {
-        let delta = |chunk: &Value| chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned();
-        self.chunks.iter().map(delta).collect()
+    fn chunks(&self) -> Vec<Value> {
+        chunks(&self.data).collect()
     }
 
     /// The one with the bill, when it was asked for.
-    pub(crate) fn last_chunk(&self) -> &Value {
-        self.chunks.last().expect("a chunk")
+    pub(crate) fn last_chunk(&self) -> Value {
+        chunks(&self.data).next_back().expect("a chunk")
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        self.data.last().is_some_and(|data| data == "[DONE]")
+        self.data.last().is_some_and(|data| data == DONE)
     }
 
     /// The error event that ends it.
@@ -88,6 +93,13 @@ impl Events {
         let last: Value = serde_json::from_str(self.data.last()?).ok()?;
         last.get("error").cloned()
     }
+}
+
+/// The last event of a whole stream; each before it is JSON.
+const DONE: &str = "[DONE]";
+
+fn chunks(data: &[String]) -> impl DoubleEndedIterator<Item = Value> {
+    data.iter().filter(|data| *data != DONE).map(|data| serde_json::from_str(data).expect(data))
 }
 
 /// Reads a stream to its end, whole or cut.
@@ -101,7 +113,10 @@ pub(crate) async fn read_events(mut response: reqwest::Response) -> Events {
             Err(_) => break false,
         }
     };
-    Events::parse(std::str::from_utf8(&bytes).expect("UTF-8"), is_whole)
+    // Two seconds of an endless stream take more than one to parse: on the thread that the actors and the provider share with
+    // the test, the other calls' time-outs would run out meanwhile.
+    let parse = move || Events::parse(std::str::from_utf8(&bytes).expect("UTF-8"), is_whole);
+    tokio::task::spawn_blocking(parse).await.expect("events")
 }
 
 pub(crate) async fn stream(app: &TestApp, user: &TestUser, mut fields: Value) -> Events {

@@ -15,8 +15,8 @@ async fn a_stream_passes_and_is_charged_before_its_last_byte() {
     assert!(events.is_whole && events.is_done());
     // At once, without waiting: `[DONE]` comes after the settle is durable.
     assert_eq!(money(&app, &user).await, Money { charged: COST_NANOS, records: 1, open_holds: 0, held: 0 });
-    assert_eq!(events.content(), "tok1 tok2 tok3 tok4 tok5");
-    let chunks = &events.chunks;
+    assert_eq!(events.content, "tok1 tok2 tok3 tok4 tok5");
+    let chunks = events.chunks();
     // Who did not ask for usage gets no usage, neither a chunk nor a field.
     assert!(chunks.iter().all(|chunk| chunk["choices"].as_array().unwrap().len() == 1 && chunk.get("gateway_usage").is_none()));
     assert!(chunks.iter().all(|chunk| chunk.get("usage").is_none_or(Value::is_null)));
@@ -31,7 +31,7 @@ async fn include_usage_is_served_as_the_specification_says() {
         behave(&app, words);
         let events = stream(&app, &user, json!({"stream_options": {"include_usage": true}})).await;
         assert!(events.is_done(), "{words}: {:?}", events.data);
-        let mut chunks = events.chunks.clone();
+        let mut chunks = events.chunks();
         let last = chunks.pop().unwrap();
         assert_eq!((&last["choices"], &last["object"]), (&json!([]), &json!("chat.completion.chunk")), "{words}");
         assert!(last["usage"]["completion_tokens"].as_i64().unwrap() >= TOKENS, "{words}: {last}");
@@ -53,12 +53,12 @@ async fn every_legal_oddity_of_a_provider_is_a_whole_stream() {
         let before = settled(&app, &user).await;
         let events = stream(&app, &user, json!({})).await;
         assert!(events.is_whole && events.is_done(), "{word}: {:?}", events.data.last());
-        assert!(!events.content().is_empty(), "{word}");
+        assert!(!events.content.is_empty(), "{word}");
         let after = settled(&app, &user).await;
         assert_eq!(after.records, before.records + 1, "{word}");
         assert!(after.charged > before.charged, "{word}");
         if word == "events-after-done" {
-            assert_eq!(events.content(), "tok1 tok2 tok3 tok4 tok5");
+            assert_eq!(events.content, "tok1 tok2 tok3 tok4 tok5");
         }
     }
 }
@@ -83,7 +83,7 @@ async fn two_hundred_streams_at_once_leave_nothing_behind() {
     let user = app.register_user().await;
     behave(&app, "token-delay:10");
     let all = futures_util::future::join_all((0..200).map(|_| stream(&app, &user, json!({})))).await;
-    assert!(all.iter().all(|events| events.is_done() && events.content() == "tok1 tok2 tok3 tok4 tok5"));
+    assert!(all.iter().all(|events| events.is_done() && events.content == "tok1 tok2 tok3 tok4 tok5"));
     assert_eq!(settled(&app, &user).await, Money { charged: 200 * COST_NANOS, records: 200, open_holds: 0, held: 0 });
     eventually("the provider is idle", async || (app.sim.stats().open == 0).then_some(())).await;
 }

@@ -34,7 +34,7 @@ async fn every_gateway_serves_plain_and_streamed_completions_at_its_price() {
         assert_eq!(settled(&world.app, &user).await, once, "{gateway}");
         let events = stream(&world.app, &user, fields(gateway)).await;
         assert!(events.is_whole && events.is_done(), "{gateway}");
-        assert_eq!(events.content(), "tok1 tok2 tok3 tok4 tok5", "{gateway}");
+        assert_eq!(events.content, "tok1 tok2 tok3 tok4 tok5", "{gateway}");
         let twice = Money { charged: 2 * cost(gateway), records: 2, ..once };
         assert_eq!(settled(&world.app, &user).await, twice, "{gateway}");
         let rows = world.app.database.connect().await;

@@ -82,11 +82,11 @@ impl Case<'_> {
             Seen::Broken => {
                 check_broken(word, &events);
                 let charged = settled(&world.app, &user).await.charged;
-                assert_eq!(charged > 0, !events.content().is_empty(), "{gateway}: {word}: what came is charged, no more");
+                assert_eq!(charged > 0, !events.content.is_empty(), "{gateway}: {word}: what came is charged, no more");
             }
             _ => {
                 assert!(events.is_whole && events.is_done(), "{gateway}: {word}: {:?}", events.data.last());
-                self.charged(&user, cost_in(events.last_chunk())).await;
+                self.charged(&user, cost_in(&events.last_chunk())).await;
             }
         }
     }
