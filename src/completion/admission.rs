@@ -100,7 +100,6 @@ pub(super) async fn admit(
 ) -> Result<(Box<Job>, Ticket), ApiError> {
     let ReadOrder { caller, query, request, offers, hold, started, .. } = read;
     let actors = &services.actors;
-    let place = actors.activity.reserve().map_err(|error| ApiError::unavailable(RETRY_SOON).with_cause(&error))?;
     let permit = limits::admit(services, &caller, estimate::rate_tokens(&request)).await?;
     let slot = actors.identity.take_request(&caller).await?;
     let budget = budget_account(services, &caller).await?;
@@ -130,7 +129,6 @@ pub(super) async fn admit(
         permit,
         at: services.clock.now(),
         slot: Some(slot),
-        place: Some(place),
         claim,
         session,
     });

@@ -22,7 +22,6 @@ use futures_util::future::{Either, select};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tollgate_actors::activity::{ActivityPlace, ActivityRow};
 use tollgate_actors::identity::{Caller, RequestSlot};
 use tollgate_actors::ledger::{CallRecord, ConfirmedTicket, EarlySettle, LedgerError, Ticket};
 use tollgate_actors::limiter::Permit;
@@ -49,7 +48,6 @@ pub(super) struct Job {
     /// When the call began, by the clock.
     pub at: DateTime<Utc>,
     pub slot: Option<RequestSlot>,
-    pub place: Option<ActivityPlace>,
     pub claim: Option<Claim>,
     /// Of a call that belongs to a chat session; dropped, it leaves nothing there.
     pub session: Option<Box<SessionTurn>>,
@@ -212,13 +210,11 @@ impl Job {
         let saving = self.session.take().map(|session| session.save(self.hold, offer.name(&self.request), charge.usage.total()));
         // It is charged, now or out of the journal, whatever the receipt says.
         self.keep_count(&charge);
-        // Made while the ledger writes: the client waits for what comes after that.
-        let row = note::activity(self, offer, received, &charge, latency);
         let settled = receipt.await.map_err(of_ledger)?;
         if let Some(saving) = saving {
             saving.wait(SESSION_SAVE_WAIT).await;
         }
-        Ok(self.bill(row, charge, settled.balance_after, latency))
+        Ok(Bill { charge: Some(charge), balance_after: Some(settled.balance_after), latency })
     }
 
     /// Settles a call whose hold is not durable yet. The ticket comes back when there is nothing to settle, or the hold is for less
@@ -242,8 +238,7 @@ impl Job {
             EarlySettle::Settled(settled) => {
                 note::count(offer.gateway, received, Some(&charge));
                 self.keep_count(&charge);
-                let row = note::activity(self, offer, received, &charge, latency);
-                Ok(self.bill(row, charge, settled.balance_after, latency))
+                Ok(Bill { charge: Some(charge), balance_after: Some(settled.balance_after), latency })
             }
         })
     }
@@ -256,13 +251,6 @@ impl Job {
         settle::charge(received, &Basis { offer, at, quote, granted, prompt, choices, hour_cache })
     }
 
-    fn bill(&mut self, row: ActivityRow, charge: Charge, balance_after: Nanos, latency: Duration) -> Bill {
-        if let Some(place) = self.place.take() {
-            place.record(row);
-        }
-        Bill { charge: Some(charge), balance_after: Some(balance_after), latency }
-    }
-
     fn record(&self, offer: &Offer, received: &Received, charge: &Charge) -> CallRecord {
         CallRecord {
             model: offer.name(&self.request).to_owned(),
@@ -273,6 +261,8 @@ impl Job {
             estimated: charge.estimated,
             streamed: self.request.stream,
             finish_reason: note::finish_reason(received).to_owned(),
+            provider: note::provider_of(offer.name(&self.request)).into(),
+            session_id: self.query.session_id,
         }
     }
 

@@ -5,7 +5,7 @@ use super::{ConfigError, Reader};
 /// `ACTIVITY_RETENTION_DAYS`, `UNPAID_HOLD_RETENTION_DAYS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetentionSettings {
-    /// `ACTIVITY_RETENTION_DAYS`, 400: rows of the activity log. Their sums by day stay.
+    /// `ACTIVITY_RETENTION_DAYS`, 400: what the activity log shows. Calls stay in the books, and all sums by day stay.
     pub activity_days: u32,
     /// `UNPAID_HOLD_RETENTION_DAYS`, 30: holds of calls that cost nothing.
     pub unpaid_hold_days: u32,

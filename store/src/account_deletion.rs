@@ -18,7 +18,7 @@ use tollgate_domain::{Nanos, UserId};
 ///
 /// A new table with something of a user gets its line here; `tests/api/account_deletion.rs` finds the one that is forgotten.
 const ERASURES: [&str; 9] = [
-    "DELETE FROM activity WHERE user_id = ANY($1)",
+    "DELETE FROM activity_events WHERE user_id = ANY($1)",
     "DELETE FROM activity_daily WHERE user_id = ANY($1)",
     "DELETE FROM activity_totals WHERE user_id = ANY($1)",
     "DELETE FROM failed_attempts WHERE user_id = ANY($1)",

@@ -29,6 +29,7 @@ pub mod transactions;
 pub mod trials;
 pub mod users;
 
+mod fold;
 mod hash_text;
 pub mod migrate;
 pub mod pool;
@@ -37,4 +38,5 @@ mod statement;
 pub mod schema;
 
 pub use error::StoreError;
+pub use fold::Folded;
 pub use pool::{Connection, Store, StoreOptions};

@@ -189,7 +189,7 @@ pub async fn usage(store: &Store, user: UserId, today: NaiveDate) -> Result<Plan
                 FROM usage_records WHERE user_id = $1 AND created_at >= $2) AS today,
             (SELECT coalesce(sum(requests), 0)::bigint AS requests,
                 coalesce(sum(prompt_tokens + completion_tokens), 0)::bigint AS tokens
-                FROM activity_daily WHERE user_id = $1 AND day >= $3 AND day < $4) AS before",
+                FROM activity_day_sums WHERE user_id = $1 AND day >= $3 AND day < $4) AS before",
     );
     let sums = sums.bind::<BigInt, _>(user.0).bind::<Timestamptz, _>(today.and_time(NaiveTime::MIN).and_utc());
     let sums = sums.bind::<Date, _>(today.with_day(1).unwrap_or(today)).bind::<Date, _>(today);

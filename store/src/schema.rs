@@ -14,19 +14,6 @@ diesel::table! {
 }
 
 diesel::table! {
-    activity (id) {
-        id -> Int8,
-        user_id -> Int8,
-        #[max_length = 100]
-        action -> Varchar,
-        details -> Jsonb,
-        created_at -> Timestamptz,
-        model -> Text,
-        provider -> Text,
-    }
-}
-
-diesel::table! {
     activity_batches (id) {
         id -> Uuid,
         created_at -> Timestamptz,
@@ -49,6 +36,27 @@ diesel::table! {
         action -> Varchar,
         first_at -> Timestamptz,
         last_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    activity_events (id) {
+        id -> Int8,
+        user_id -> Int8,
+        #[max_length = 100]
+        action -> Varchar,
+        details -> Jsonb,
+        created_at -> Timestamptz,
+        model -> Text,
+        provider -> Text,
+    }
+}
+
+diesel::table! {
+    activity_folds (slot) {
+        slot -> Int4,
+        batch -> Int8,
+        folded_at -> Timestamptz,
     }
 }
 
@@ -431,6 +439,8 @@ diesel::table! {
         estimated -> Bool,
         streamed -> Bool,
         finish_reason -> Text,
+        provider -> Text,
+        session_id -> Nullable<Int8>,
     }
 }
 
@@ -488,9 +498,10 @@ diesel::joinable!(user_plans -> plans (plan_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     accounts,
-    activity,
     activity_batches,
     activity_daily,
+    activity_events,
+    activity_folds,
     activity_totals,
     api_key_audit_logs,
     api_keys,

@@ -18,8 +18,6 @@ pub struct UserRow {
     pub username: String,
     pub email: String,
     pub auth_method: String,
-    /// The DID whose token the user signed in with.
-    pub privy_user_id: Option<String>,
     pub is_active: bool,
     pub is_admin: bool,
     pub subscription_status: String,

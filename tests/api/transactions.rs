@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tollgate_actors::ports::Clock;
 use tollgate_domain::{AccountId, UserId};
 use tollgate_store::ledger::{self, VerifyOptions};
-use tollgate_store::transactions::{self, Folded};
 use tollgate_store::users::DollarAccounts;
+use tollgate_store::{Folded, transactions};
 
 async fn page(app: &TestApp, user: &TestUser, query: &str) -> Value {
     let reply = app.get_as(&user.key, &format!("/user/credit-transactions{query}")).await;

@@ -25,5 +25,7 @@ pub fn record(nanos: i64) -> CallRecord {
         estimated: false,
         streamed: false,
         finish_reason: "stop".to_owned(),
+        provider: "Other".into(),
+        session_id: None,
     }
 }

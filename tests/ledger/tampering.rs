@@ -49,14 +49,31 @@ async fn some_row_where(client: &Client, (table, order): (&str, &str), which: &s
 /// Any column of any history table, to another value of its type.
 async fn change_of_a_column(client: &Client, dice: &mut StdRng) -> String {
     let history = some_history(dice);
+    let changes = changes_of_columns(client, history.0, dice.random_range(1..4)).await;
+    format!("UPDATE {} t SET {} WHERE {}", history.0, changes.choose(dice).unwrap(), some_row(client, history, dice).await)
+}
+
+/// Every column of any history table, in one of its rows, to another value of its type.
+pub async fn changes_of_all_columns(client: &Client, dice: &mut StdRng) -> Vec<String> {
+    let mut all = Vec::new();
+    for history in HISTORY.map(|table| TABLES[table]) {
+        for change in changes_of_columns(client, history.0, 1).await {
+            all.push(format!("UPDATE {} t SET {change} WHERE {}", history.0, some_row(client, history, dice).await));
+        }
+    }
+    all
+}
+
+async fn changes_of_columns(client: &Client, table: &str, more: i32) -> Vec<String> {
     let columns = "SELECT column_name, data_type FROM information_schema.columns
          WHERE table_schema = 'public' AND table_name = $1 ORDER BY ordinal_position";
-    let columns = client.query(columns, &[&history.0]).await.unwrap();
-    let column = columns.choose(dice).unwrap();
-    let (name, kind): (&str, &str) = (column.get(0), column.get(1));
-    let more = dice.random_range(1..4);
+    let columns = client.query(columns, &[&table]).await.unwrap();
+    columns.iter().map(|column| change(column.get(0), column.get(1), more)).collect()
+}
+
+fn change(name: &str, kind: &str, more: i32) -> String {
     let other = match kind {
-        "bigint" | "integer" => format!("{name} + {more}"),
+        "bigint" | "integer" => format!("coalesce({name}, 0) + {more}"),
         "text" => format!("{name} || 'x'"),
         "uuid" => "gen_random_uuid()".to_owned(),
         "timestamp with time zone" => format!("{name} + interval '{more} microseconds'"),
@@ -64,7 +81,7 @@ async fn change_of_a_column(client: &Client, dice: &mut StdRng) -> String {
         "bytea" => format!("set_byte({name}, {more}, (get_byte({name}, {more}) + 1) % 256)"),
         other => panic!("a column of type {other}"),
     };
-    format!("UPDATE {} t SET {name} = {other} WHERE {}", history.0, some_row(client, history, dice).await)
+    format!("{name} = {other}")
 }
 
 async fn deletion(client: &Client, dice: &mut StdRng) -> String {

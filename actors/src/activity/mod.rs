@@ -1,11 +1,11 @@
-//! Activity: what users did, written behind their backs and never lost to a database that is away.
+//! Activity: what users did besides calls, written behind their backs and never lost to a database that is away. What they called
+//! stands in the books.
 //!
 //! - **Owns** the queue of rows, the writer that lands them in batches, and a local journal for the time when PostgreSQL is
 //!   away. A batch carries an id, so that one whose outcome is unknown lands once.
 //! - **Bounds**: [`QUEUE_MAX`] rows wait; a batch is at most [`BATCH_MAX`] rows; the journal has [`JOURNAL_BYTES_MAX`]. When
-//!   all are full, [`Activity::reserve`] answers `Overloaded`: the door says 503 before a row could be lost.
-//! - **A restart** of the actor loses nothing. A crash of the process loses the rows of the last [`LINGER`]; what calls
-//!   cost is not among them, that is the ledger's.
+//!   all are full, [`Activity::record`] answers `Overloaded`.
+//! - **A restart** of the actor loses nothing. A crash of the process loses the rows of the last [`LINGER`].
 
 mod actor;
 mod table;
@@ -16,7 +16,7 @@ mod tests;
 
 pub use actor::{ActivityActor, ActivityDeps, ActivityService, start};
 pub use table::ActivityTable;
-pub use tollgate_store::activity::{ActivityRow, CHAT_COMPLETION, CallUse, USER_LOGIN};
+pub use tollgate_store::activity::{ActivityRow, USER_LOGIN};
 
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -43,22 +43,7 @@ pub struct Activity {
     queue: mpsc::Sender<ActivityRow>,
 }
 
-/// A place for one row that is sure to be written.
-#[derive(Debug)]
-pub struct ActivityPlace {
-    place: mpsc::OwnedPermit<ActivityRow>,
-}
-
 impl Activity {
-    /// Takes a place for a row, before what it will tell of is done.
-    ///
-    /// # Errors
-    /// `Overloaded` when there is none, or the log is ending.
-    pub fn reserve(&self) -> Result<ActivityPlace, Overloaded> {
-        let place = self.queue.clone().try_reserve_owned().map_err(|_| Overloaded)?;
-        Ok(ActivityPlace { place })
-    }
-
     /// Records what has happened.
     ///
     /// # Errors
@@ -71,11 +56,5 @@ impl Activity {
     #[must_use]
     pub fn queued(&self) -> usize {
         self.queue.max_capacity().saturating_sub(self.queue.capacity())
-    }
-}
-
-impl ActivityPlace {
-    pub fn record(self, row: ActivityRow) {
-        self.place.send(row);
     }
 }

@@ -22,8 +22,6 @@ pub struct Caller {
     pub environment: Environment,
     pub username: String,
     pub email: String,
-    /// The DID that the user has proved; `None` for who never signed in with Privy.
-    pub privy_user_id: Option<String>,
     pub is_admin: bool,
     /// Of the key and of its user.
     pub is_active: bool,
@@ -71,7 +69,6 @@ impl Caller {
             environment: Environment::parse(&key.environment_tag).unwrap_or(Environment::Live),
             username: user.username,
             email: user.email,
-            privy_user_id: user.privy_user_id,
             is_admin: user.is_admin,
             is_active: key.is_active && user.is_active,
             accounts: dollars_of(id, accounts),

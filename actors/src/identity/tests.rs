@@ -62,7 +62,6 @@ pub(crate) fn caller(change: impl FnOnce(&mut CallerRow)) -> Caller {
         username: "ada".to_owned(),
         email: "ada@example.org".to_owned(),
         auth_method: "email".to_owned(),
-        privy_user_id: None,
         is_active: true,
         is_admin: false,
         subscription_status: "active".to_owned(),

@@ -472,5 +472,7 @@ fn usage_row(terms: &Terms, record: &CallRecord, cost: i64, balance_after: i64) 
         estimated: record.estimated,
         streamed: record.streamed,
         finish_reason: storable(&record.finish_reason),
+        provider: record.provider.clone(),
+        session_id: record.session_id,
     }
 }

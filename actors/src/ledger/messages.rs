@@ -1,6 +1,7 @@
 //! What can be asked of the ledger, and what it answers.
 
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::time::Duration;
 use tollgate_domain::{AccountId, GatewayId, HoldId, KeyId, Nanos, OperationId, TokenUsage, UserId};
 
@@ -67,6 +68,12 @@ pub struct CallRecord {
     pub estimated: bool,
     pub streamed: bool,
     pub finish_reason: String,
+    /// The model's maker, as the activity log shows it. Journals of earlier servers have none: those wrote the log's row themselves.
+    #[serde(default)]
+    pub provider: Cow<'static, str>,
+    /// The chat session that the call names.
+    #[serde(default)]
+    pub session_id: Option<i64>,
 }
 
 /// How a settle ended.

@@ -318,6 +318,8 @@ mod tests {
             estimated: false,
             streamed: false,
             finish_reason: "stop".to_owned(),
+            provider: "Other".into(),
+            session_id: None,
         };
         let mut settling = Box::pin(ticket.settle(record));
         assert!(settling.as_mut().now_or_never().is_none());

@@ -5,8 +5,7 @@ use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use tollgate_store::transactions::{self, Folded};
-use tollgate_store::{Store, StoreError, account_deletion, activity, failed_attempts, idempotency, ledger};
+use tollgate_store::{Folded, Store, StoreError, account_deletion, activity, failed_attempts, idempotency, ledger, transactions};
 
 /// Rows forgotten in one statement: some milliseconds.
 const ROWS_AT_ONCE: i64 = 1_000;
@@ -19,12 +18,14 @@ const BATCHES_KEPT: TimeDelta = TimeDelta::days(7);
 /// How long it is remembered what was tried in vain for a call.
 const ATTEMPTS_KEPT: TimeDelta = TimeDelta::days(30);
 
-/// Folds until all of history is in the totals.
+/// Folds until all of history is in the totals of credits, and all calls are in the sums of activity.
 pub(super) async fn fold(deps: Arc<UpkeepDeps>, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        match transactions::fold(&deps.store, deps.clock.now()).await {
-            Ok(Folded::More) => {}
-            Ok(Folded::All) => return,
+        let now = deps.clock.now();
+        let folded = tokio::try_join!(transactions::fold(&deps.store, now), activity::fold(&deps.store, now));
+        match folded {
+            Ok((Folded::All, Folded::All)) => return,
+            Ok(_) => {}
             Err(error) => return tracing::warn!(%error, "history is not folded yet"),
         }
     }

@@ -1,6 +1,6 @@
 //! Upkeep: what has to be done now and then and no request should wait for.
 //!
-//! - **Owns** nothing but its rhythm: every [`FOLD_EVERY`] history is folded into the totals of credits, every [`HEAD_EVERY`] the
+//! - **Owns** nothing but its rhythm: every [`FOLD_EVERY`] history is folded into the totals of credits and the sums of activity, every [`HEAD_EVERY`] the
 //!   head of the audit trail is written down outside the database, every [`PRUNE_EVERY`] what is past its time is forgotten and
 //!   what deleted accounts have left behind. Every piece of work is a short statement of its own, safe to cut off and to do twice, so any
 //!   number of replicas may be at it.
@@ -33,7 +33,7 @@ const MAILBOX: usize = 16;
 /// How long what is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// The activity log's rows, in days; their sums stay.
+    /// What the activity log shows, in days. Calls stay in the books, and all sums stay.
     pub activity_days: u32,
     /// Holds that cost nothing, in days.
     pub unpaid_hold_days: u32,

@@ -152,7 +152,7 @@ fn position(text: &str) -> Result<LogPosition, ApiError> {
     Ok(LogPosition { at, id })
 }
 
-/// Days before `since` are forgotten, or about to be.
+/// Days before `since` are not shown; what is no call is forgotten then.
 fn filter_of(query: &LogQuery, user: UserId, since: NaiveDate) -> Result<LogFilter, ApiError> {
     Ok(LogFilter {
         user,

@@ -5,7 +5,7 @@ WITH landed AS (
     INSERT INTO activity_batches (id, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING id
 ),
 written AS (
-    INSERT INTO activity (user_id, action, model, provider, details, created_at)
+    INSERT INTO activity_events (user_id, action, model, provider, details, created_at)
     SELECT row.user_id, row.action, row.model, row.provider, row.details::jsonb, row.created_at
     FROM unnest(?, ?, ?, ?, ?, ?) AS row (user_id, action, model, provider, details, created_at), landed
 ),

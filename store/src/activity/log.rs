@@ -1,5 +1,5 @@
-//! The log's pages: the sums tell on which days, and between which times, there are rows of the filter; the index
-//! `activity_of_user` has them in order.
+//! The log's pages: the sums tell on which days, and between which times, there are rows of the filter; the indexes
+//! `activity_of_user`, `activity_events_of_user` (what is no call) and `usage_records_of_user` have them in order.
 //!
 //! So a page costs what its own days hold, however long the history is; and what is rare on them is looked for where it is.
 
@@ -82,7 +82,7 @@ pub async fn days(store: &Store, filter: &LogFilter) -> Result<Vec<DayCount>, St
              greatest(min(first_at) FILTER (WHERE coalesce($4, $5, $6) IS NOT NULL), day::timestamp AT TIME ZONE 'UTC') AS first_at,
              least(max(last_at) FILTER (WHERE coalesce($4, $5, $6) IS NOT NULL),
                  (day + 1)::timestamp AT TIME ZONE 'UTC' - interval '1 microsecond') AS last_at
-         FROM activity_daily
+         FROM activity_day_sums
          WHERE user_id = $1 AND day BETWEEN $2 AND $3
              AND ($4 IS NULL OR model = $4) AND ($5 IS NULL OR provider = $5) AND ($6 IS NULL OR action = $6)
          GROUP BY day ORDER BY day DESC",
@@ -115,26 +115,17 @@ pub async fn page(
     };
     let ends: Vec<LogPosition> = days.iter().map(before).collect();
     let mut connection = store.get().await?;
-    // Day by day: a day between two of them is not looked at. Each has one upper bound: of two the index would take the higher one,
-    // and read from there.
-    let rows = diesel::sql_query(
-        "SELECT row.* FROM unnest($2, $3, $4) WITH ORDINALITY AS day (first_at, end_at, end_id, place)
-         CROSS JOIN LATERAL (
-             SELECT id, action, model, provider, details::text AS details, created_at FROM activity
-             WHERE user_id = $1 AND created_at >= day.first_at AND (created_at, id) < (day.end_at, day.end_id)
-                 AND ($5 IS NULL OR model = $5) AND ($6 IS NULL OR provider = $6) AND ($7 IS NULL OR action = $7)
-             ORDER BY created_at DESC, id DESC LIMIT $8 + $9
-         ) AS row
-         ORDER BY day.place, row.created_at DESC, row.id DESC LIMIT $8 OFFSET $9",
-    )
-    .bind::<BigInt, _>(filter.user.0)
-    .bind::<Array<Timestamptz>, _>(days.iter().map(|day| day.first_at).collect::<Vec<_>>())
-    .bind::<Array<Timestamptz>, _>(ends.iter().map(|end| end.at).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(ends.iter().map(|end| end.id).collect::<Vec<_>>())
-    .bind::<Nullable<Text>, _>(filter.model.as_deref())
-    .bind::<Nullable<Text>, _>(filter.provider.as_deref())
-    .bind::<Nullable<Text>, _>(filter.action.as_deref())
-    .bind::<BigInt, _>(limit)
-    .bind::<BigInt, _>(offset);
+    let rows = diesel::sql_query(include_str!("page.sql"))
+        .bind::<BigInt, _>(filter.user.0)
+        .bind::<Array<Timestamptz>, _>(days.iter().map(|day| day.first_at).collect::<Vec<_>>())
+        .bind::<Array<Timestamptz>, _>(ends.iter().map(|end| end.at).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(ends.iter().map(|end| end.id).collect::<Vec<_>>())
+        .bind::<Nullable<Text>, _>(filter.model.as_deref())
+        .bind::<Nullable<Text>, _>(filter.provider.as_deref())
+        .bind::<Nullable<Text>, _>(filter.action.as_deref())
+        .bind::<BigInt, _>(limit)
+        .bind::<BigInt, _>(offset)
+        .bind::<Nullable<Timestamptz>, _>(days.iter().map(|day| day.first_at).min())
+        .bind::<Nullable<Timestamptz>, _>(ends.iter().map(|end| end.at).max());
     Ok(rows.load(&mut connection).await?)
 }

@@ -1,15 +1,18 @@
-//! What users did, for their activity page: tables `activity` (the log), `activity_daily` and `activity_totals` (its sums) and
-//! `activity_batches`.
+//! What users did, for their activity page: its log and its sums.
 //!
-//! Sums are written in the log's own statement, so they are never behind it or beside it; pages of any length of history read
-//! sums for their totals and a few rows by an index.
+//! A call's line in the log is its usage record; all else is in `activity_events`, and the view `activity` shows both. Sums are in
+//! `activity_daily` and `activity_totals`: an event's from its own statement on, a call's from the next [`fold()`] on. Until then the
+//! views `activity_day_sums` and `activity_key_sums`, which all readers use, count it where it stands. So the sums are never behind
+//! the log or beside it; pages of any length of history read sums for their totals and a few rows by an index.
 
 mod batch;
+mod fold;
 mod log;
 mod retention;
 mod sums;
 
 pub use batch::insert_batch;
+pub use fold::fold;
 pub use log::{DayCount, LogEntry, LogFilter, LogPosition, days, page};
 pub use retention::{forget_batches, forget_rows};
 pub use sums::{KeyDay, KeySum, Sum, Sums, SumsFilter, key_days, key_sums, sums, sums_of};
@@ -62,7 +65,7 @@ pub struct ActivityRow {
     /// A JSON object as text.
     pub details: String,
     pub at: DateTime<Utc>,
-    /// What a chat completion adds to the sums; `None` for everything else.
+    /// What a chat completion adds to the sums, in a journal of an earlier server; `None` for everything else.
     pub call: Option<CallUse>,
 }
 

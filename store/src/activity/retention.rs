@@ -16,8 +16,8 @@ use diesel_async::RunQueryDsl;
 pub async fn forget_rows(store: &Store, before: DateTime<Utc>, limit: i64) -> Result<usize, StoreError> {
     let mut connection = store.get().await?;
     let delete = sql_query(
-        "DELETE FROM activity WHERE id IN (
-             SELECT id FROM (SELECT id, created_at FROM activity ORDER BY id LIMIT $2) oldest WHERE created_at < $1)",
+        "DELETE FROM activity_events WHERE id IN (
+             SELECT id FROM (SELECT id, created_at FROM activity_events ORDER BY id LIMIT $2) oldest WHERE created_at < $1)",
     );
     Ok(delete.bind::<Timestamptz, _>(before).bind::<BigInt, _>(limit).execute(&mut connection).await?)
 }

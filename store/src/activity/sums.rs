@@ -1,10 +1,9 @@
 //! The sums, as pages read them: of chat completions, unless another action is asked for.
 
-use crate::schema::activity_totals;
 use crate::{Store, StoreError};
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Date, Nullable, Text};
+use diesel::sql_types::{BigInt, Date, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use tollgate_domain::{KeyId, UserId};
 
@@ -75,14 +74,19 @@ pub struct KeyDay {
 }
 
 /// All calls of a key. `cost` in nano-dollars.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable)]
-#[diesel(table_name = activity_totals)]
+#[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
 pub struct KeySum {
+    #[diesel(sql_type = BigInt)]
     pub api_key_id: i64,
+    #[diesel(sql_type = BigInt)]
     pub requests: i64,
+    #[diesel(sql_type = BigInt)]
     pub prompt_tokens: i64,
+    #[diesel(sql_type = BigInt)]
     pub completion_tokens: i64,
+    #[diesel(sql_type = BigInt)]
     pub cost: i64,
+    #[diesel(sql_type = Timestamptz)]
     pub last_request_at: DateTime<Utc>,
 }
 
@@ -124,7 +128,7 @@ pub async fn sums_of(store: &Store, filter: &SumsFilter) -> Result<Sums, StoreEr
     let parts: Vec<Part> = diesel::sql_query(
         "SELECT day, model, provider, sum(CASE action WHEN 'chat_completion' THEN requests ELSE entries END)::bigint AS requests,
              sum(prompt_tokens + completion_tokens)::bigint AS tokens, sum(cost)::bigint AS cost
-         FROM activity_daily
+         FROM activity_day_sums
          WHERE user_id = $1 AND day BETWEEN $2 AND $3 AND ($4 IS NULL OR api_key_id = $4)
              AND ($5 IS NULL OR model = $5) AND ($6 IS NULL OR provider = $6) AND action = $7
          GROUP BY GROUPING SETS (day, model, provider) ORDER BY day, model, provider",
@@ -154,8 +158,12 @@ pub async fn sums_of(store: &Store, filter: &SumsFilter) -> Result<Sums, StoreEr
 /// As for every statement.
 pub async fn key_sums(store: &Store, user: UserId) -> Result<Vec<KeySum>, StoreError> {
     let mut connection = store.get().await?;
-    let sums = activity_totals::table.filter(activity_totals::user_id.eq(user.0)).select(KeySum::as_select());
-    Ok(sums.load(&mut connection).await?)
+    let sums = diesel::sql_query(
+        "SELECT api_key_id, sum(requests)::bigint AS requests, sum(prompt_tokens)::bigint AS prompt_tokens,
+             sum(completion_tokens)::bigint AS completion_tokens, sum(cost)::bigint AS cost, max(last_request_at) AS last_request_at
+         FROM activity_key_sums WHERE user_id = $1 GROUP BY api_key_id",
+    );
+    Ok(sums.bind::<BigInt, _>(user.0).load(&mut connection).await?)
 }
 
 /// What each of the user's keys has used on that UTC day; a key that made no call is left out.
@@ -167,7 +175,7 @@ pub async fn key_days(store: &Store, user: UserId, day: NaiveDate) -> Result<Vec
     let sums = diesel::sql_query(
         "SELECT api_key_id, sum(requests)::bigint AS requests, sum(prompt_tokens + completion_tokens)::bigint AS tokens,
              sum(cost)::bigint AS cost
-         FROM activity_daily WHERE user_id = $1 AND day = $2 GROUP BY api_key_id",
+         FROM activity_day_sums WHERE user_id = $1 AND day = $2 GROUP BY api_key_id",
     );
     Ok(sums.bind::<BigInt, _>(user.0).bind::<Date, _>(day).load(&mut connection).await?)
 }

@@ -70,6 +70,8 @@ statement! {
     usage_estimated: Vec<bool> => Array<Bool>,
     usage_streamed: Vec<bool> => Array<Bool>,
     usage_finish_reason: Vec<&'a str> => Array<Text>,
+    usage_provider: Vec<&'a str> => Array<Text>,
+    usage_session: Vec<Option<i64>> => Array<Nullable<BigInt>>,
 
     chain_previous: Vec<Vec<u8>> => Array<Binary>,
     chain_hash: Vec<Vec<u8>> => Array<Binary>,
@@ -144,6 +146,8 @@ pub fn lay_out<'a>(chained: &Chained<'a>) -> BatchWrite<'a> {
         usage_estimated: column(usage, |record| record.estimated),
         usage_streamed: column(usage, |record| record.streamed),
         usage_finish_reason: column(usage, |record| record.finish_reason.as_str()),
+        usage_provider: column(usage, |record| record.provider.as_ref()),
+        usage_session: column(usage, |record| record.session_id),
         chain_previous: vec![before.hash.to_vec(); links],
         chain_hash: vec![head.hash.to_vec(); links],
         chain_transfers: vec![number(transfers.len()); links],

@@ -39,9 +39,9 @@ moved AS (
 used AS (
     INSERT INTO usage_records (created_at, slot, batch, ordinal, hold_id, user_id, api_key_id, model, gateway, prompt_tokens,
         completion_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, cost, balance_after, latency_ms,
-        estimated, streamed, finish_reason)
+        estimated, streamed, finish_reason, provider, session_id)
     SELECT b.at, b.slot, b.number, u.*
-    FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS u, batch b
+    FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS u, batch b
 ),
 chained AS (
     INSERT INTO ledger_batches (slot, batch, previous_hash, hash, transfers, usage_records, created_at)

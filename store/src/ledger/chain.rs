@@ -92,6 +92,13 @@ impl Link {
         self.text(&usage.model);
         self.text(&usage.gateway);
         self.text(&usage.finish_reason);
+        // Records of earlier servers have neither.
+        if !usage.provider.is_empty() || usage.session_id.is_some() {
+            self.hasher.update(b"P");
+            self.text(&usage.provider);
+            self.hasher.update([u8::from(usage.session_id.is_some())]);
+            self.numbers([usage.session_id.unwrap_or(0)]);
+        }
     }
 
     /// Operations come in the order of their ids.
@@ -118,5 +125,43 @@ impl Link {
     fn text(&mut self, text: &str) {
         self.hasher.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
         self.hasher.update(text.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write;
+
+    /// The hash is SHA-256 of the fields as 64-bit numbers and length-prefixed texts, made by another program.
+    #[test]
+    fn a_record_of_an_earlier_server_hashes_as_it_did() {
+        let usage = Usage {
+            hold_id: uuid::Uuid::nil(),
+            user_id: 7,
+            api_key_id: 8,
+            model: "m".to_owned(),
+            gateway: "openrouter".into(),
+            prompt_tokens: 3,
+            completion_tokens: 5,
+            cache_read_tokens: 0,
+            cache_write_tokens: 0,
+            reasoning_tokens: 0,
+            cost: 60,
+            balance_after: 940,
+            latency_ms: 2,
+            estimated: false,
+            streamed: true,
+            finish_reason: "stop".to_owned(),
+            provider: "".into(),
+            session_id: None,
+        };
+        let mut link = Link::new(1, &ChainHead::GENESIS, 0);
+        link.usage(0, &usage);
+        let hash = link.finish(&ChainHead::GENESIS).hash.iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
+        assert_eq!(hash, "a4e7b88ddc4db349efb89fb0ee1243890e4be65f463a4b1ae6d8b7ba07240554");
     }
 }

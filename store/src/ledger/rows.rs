@@ -143,6 +143,10 @@ pub struct Usage {
     pub estimated: bool,
     pub streamed: bool,
     pub finish_reason: String,
+    /// The model's maker. Empty in records of earlier servers.
+    pub provider: Cow<'static, str>,
+    /// The chat session that the call names.
+    pub session_id: Option<i64>,
 }
 
 /// The last link of a writer's chain.

@@ -52,6 +52,8 @@ statement! {
     usage_estimated: bool => Bool,
     usage_streamed: bool => Bool,
     usage_finish_reason: &'a str => Text,
+    usage_provider: &'a str => Text,
+    usage_session: Option<i64> => Nullable<BigInt>,
 
     chain_previous: Vec<u8> => Binary,
     chain_hash: Vec<u8> => Binary,
@@ -109,6 +111,8 @@ pub fn settle_alone<'a>(chained: &Chained<'a>) -> Option<SettleWrite<'a>> {
         usage_estimated: usage.estimated,
         usage_streamed: usage.streamed,
         usage_finish_reason: &usage.finish_reason,
+        usage_provider: &usage.provider,
+        usage_session: usage.session_id,
         chain_previous: before.hash.to_vec(),
         chain_hash: head.hash.to_vec(),
         locked_due: i64::from(number(accounts.len())),

@@ -25,8 +25,8 @@ moved AS (
 used AS (
     INSERT INTO usage_records (created_at, slot, batch, ordinal, hold_id, user_id, api_key_id, model, gateway, prompt_tokens,
         completion_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, cost, balance_after, latency_ms,
-        estimated, streamed, finish_reason)
-    SELECT b.at, b.slot, b.number, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+        estimated, streamed, finish_reason, provider, session_id)
+    SELECT b.at, b.slot, b.number, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
     FROM batch b
 ),
 chained AS (

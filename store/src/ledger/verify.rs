@@ -406,6 +406,8 @@ struct StoredUsage {
     estimated: bool,
     streamed: bool,
     finish_reason: String,
+    provider: String,
+    session_id: Option<i64>,
 }
 
 impl StoredUsage {
@@ -427,6 +429,8 @@ impl StoredUsage {
             estimated: self.estimated,
             streamed: self.streamed,
             finish_reason: self.finish_reason,
+            provider: Cow::Owned(self.provider),
+            session_id: self.session_id,
         };
         (self.batch, (self.ordinal, self.created_at, usage))
     }

@@ -11,7 +11,7 @@ mod fold;
 mod page;
 mod totals;
 
-pub use fold::{Folded, fold};
+pub use fold::fold;
 pub use page::{Page, Position, Transaction, page};
 pub use totals::{CreditSums, KindTotal, credits, totals};
 

@@ -5,6 +5,7 @@ use crate::support::money::nanos;
 use crate::support::privy::PrivyApp;
 use crate::support::{self, ADMIN_KEY};
 use std::collections::BTreeMap;
+use tollgate_store::{Folded, activity};
 
 /// The scenario of seeds 000 and 001: send a chat message, see the row, see it in the log.
 #[actix_web::test]
@@ -118,6 +119,84 @@ async fn the_log_shows_actions_of_every_kind() {
     let row = ok(&app, &user, &format!("{LOG}?limit=1")).await["logs"][0].clone();
     assert_eq!((&row["model"], &row["cost"], &row["speed"]), (&json!("session"), &json!(0.5), &json!(0.0)));
     assert_eq!(ok(&app, &user, STATS).await["total_requests"], 0);
+}
+
+/// A usage record of that model, as a server writes it; with no provider one of an earlier server's.
+async fn record(app: &TestApp, user: &TestUser, at: DateTime<Utc>, model: &str, provider: &str) {
+    let query = format!(
+        "INSERT INTO usage_records (created_at, slot, batch, ordinal, hold_id, user_id, api_key_id, model, gateway, prompt_tokens,
+            completion_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, cost, balance_after, latency_ms, estimated,
+            streamed, finish_reason, provider)
+         VALUES ('{at}', 1, 1000000, 0, gen_random_uuid(), {}, 1, '{model}', 'openrouter', 7, 0, 0, 0, 0, 7, 0, 0, false, false, 'stop',
+            '{provider}');
+         INSERT INTO ledger_batches VALUES (1, 1000000, '', '', 0, 1, '{at}')",
+        user.id,
+        at = at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+    );
+    app.database.connect().await.batch_execute(&query).await.unwrap();
+}
+
+async fn tokens_shown(app: &TestApp, user: &TestUser, filter: &str) -> Vec<i64> {
+    let log = ok(app, user, &format!("{LOG}?{filter}")).await;
+    log["logs"].as_array().unwrap().iter().map(|row| row["tokens"].as_i64().unwrap()).collect()
+}
+
+#[actix_web::test]
+async fn a_call_of_an_earlier_server_is_shown_once() {
+    let app = support::app().await;
+    let user = app.register_user().await;
+    let now = app.clock.now();
+    record(&app, &user, now, "m", "").await;
+    insert(&app, &[row(&user, now, "m", "Other", 5)]).await;
+    // Mutant: records without a provider are shown, too.
+    assert_eq!(tokens_shown(&app, &user, "action=chat_completion").await, [5]);
+    while activity::fold(&app.services.store, now).await.unwrap() == Folded::More {}
+    // Mutant: a fold that adds them, too.
+    assert_eq!(ok(&app, &user, STATS).await["total_requests"], 1);
+}
+
+/// Whether they are folded, or stand in the books only.
+#[actix_web::test]
+async fn calls_are_counted_once_before_their_fold_and_after_it() {
+    let app = support::app().await;
+    let user = app.register_user().await;
+    log_of(&app, &user, 1).await;
+    let said = async || {
+        let key = ok(&app, &user, "/user/api-keys").await["keys"][0].clone();
+        let monitor = app.get_as(ADMIN_KEY, "/admin/monitor").await.json();
+        (
+            ok(&app, &user, LOG).await,
+            ok(&app, &user, STATS).await,
+            ok(&app, &user, "/user/monitor").await["usage_metrics"].clone(),
+            ok(&app, &user, "/v1/key").await,
+            key,
+            monitor["data"]["system_usage_metrics"].clone(),
+        )
+    };
+    for n in 1..=5 {
+        call(&app, &user.key, ["openai/gpt-4o-mini", "openai/gpt-4o"][n % 2], 5, false).await;
+        let before = said().await;
+        // At once: nothing has to be waited for.
+        assert_eq!((&before.0["total"], &before.1["total_requests"]), (&json!(n + 1), &json!(n)));
+        while activity::fold(&app.services.store, app.clock.now()).await.unwrap() == Folded::More {}
+        let folded = format!("SELECT sum(requests)::bigint FROM activity_daily WHERE user_id = {}", user.id);
+        assert_eq!(app.database.number(&folded).await, i64::try_from(n).unwrap());
+        // Mutant: a tail that begins at the mark counts the last batch twice.
+        assert_eq!(said().await, before);
+    }
+}
+
+#[actix_web::test]
+async fn speed_is_a_finite_number_whatever_the_time() {
+    let app = support::app().await;
+    let client = app.database.connect().await;
+    for (completion, latency_ms, speed) in [(10, 4_000, "2.50"), (10, 0, "10000.00"), (0, 5, "0.00"), (1, 3, "333.33")] {
+        let query = format!(
+            "SELECT call_details(jsonb_populate_record(NULL::usage_records,
+                 '{{\"completion_tokens\": {completion}, \"latency_ms\": {latency_ms}}}'), NULL)->>'speed'"
+        );
+        assert_eq!(client.query_one(&query, &[]).await.unwrap().get::<_, &str>(0), speed, "{completion} in {latency_ms} ms");
+    }
 }
 
 /// Two servers, or more, write the same users' sums at once, each batch in an order of its own.

@@ -80,6 +80,7 @@ async fn every_row_is_exported_once_newest_first_whatever_the_filter() {
         .collect();
     insert(&app, &many).await;
     insert(&app, &[row(&other, now, "a", "Alpha", 1)]).await;
+    move_into_the_books(&app).await;
     let client = app.database.connect().await;
     let three_days_ago = (now.date_naive() - chrono::Days::new(3)).to_string();
     for (filter, condition) in [

@@ -80,16 +80,28 @@ async fn load(app: &TestApp, user: &TestUser, rows: i64) {
     let client = app.database.connect().await;
     let began = Instant::now();
     let newest = app.clock.now().to_rfc3339();
-    let calls = "INSERT INTO activity (user_id, action, model, provider, details, created_at)
+    let calls = "CREATE TEMP TABLE calls AS
+        SELECT n, CASE WHEN n % 10000 = 5000 THEN 'rare/model' ELSE 'maker/model-' || n % 19 END AS model,
+            CASE WHEN n % 19 < 9 THEN 'OpenAI' ELSE 'Other' END AS provider,
+            timestamptz 'NEWEST' - n * (interval '365 days' / ROWS) AS created_at
+        FROM generate_series(0::bigint, ROWS - 1) AS n";
+    client.batch_execute(&calls.replace("NEWEST", &newest).replace("ROWS", &rows.to_string())).await.unwrap();
+    // The oldest quarter is of an earlier server.
+    let events = "INSERT INTO activity_events (user_id, action, model, provider, details, created_at)
         SELECT $1, 'chat_completion', model, provider,
             jsonb_build_object('model', model, 'provider', provider, 'tokens_used', n % 100, 'cost', 0.000001, 'speed', 41.5,
                 'finish_reason', 'stop', 'app', 'API'),
-            $2::text::timestamptz - n * (interval '365 days' / $3::bigint)
-        FROM generate_series(0::bigint, $3::bigint - 1) AS n,
-            LATERAL (SELECT CASE WHEN n % 10000 = 5000 THEN 'rare/model' ELSE 'maker/model-' || n % 19 END AS model,
-                CASE WHEN n % 19 < 9 THEN 'OpenAI' ELSE 'Other' END AS provider) AS names";
-    client.execute(calls, &[&user.id, &newest, &rows]).await.unwrap();
-    let logins = "INSERT INTO activity (user_id, action, model, provider, details, created_at)
+            created_at
+        FROM calls WHERE n >= $2::bigint * 3 / 4";
+    client.execute(events, &[&user.id, &rows]).await.unwrap();
+    let records = "INSERT INTO usage_records (created_at, slot, batch, ordinal, hold_id, user_id, api_key_id, model, gateway,
+            prompt_tokens, completion_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, cost, balance_after,
+            latency_ms, estimated, streamed, finish_reason, provider)
+        SELECT created_at, 1, -n, 0, gen_random_uuid(), $1, 1, model, 'openrouter', n % 100, 0, 0, 0, 0, 1000, 0, 100, false, false,
+            'stop', provider
+        FROM calls WHERE n < $2::bigint * 3 / 4";
+    client.execute(records, &[&user.id, &rows]).await.unwrap();
+    let logins = "INSERT INTO activity_events (user_id, action, model, provider, details, created_at)
         SELECT $1, 'user_login', 'auth', 'Privy', '{}', $2::text::timestamptz - day * interval '1 day' FROM generate_series(0, 364) AS day";
     client.execute(logins, &[&user.id, &newest]).await.unwrap();
     let sums = "INSERT INTO activity_daily (user_id, day, api_key_id, action, model, provider, entries, requests, prompt_tokens,
@@ -100,7 +112,8 @@ async fn load(app: &TestApp, user: &TestUser, rows: i64) {
         FROM activity WHERE user_id = $1 AND NOT details ? 'is_new_user' GROUP BY 1, 2, 4, 5, 6";
     client.execute(sums, &[&user.id]).await.unwrap();
     // As autovacuum would, in its time.
-    client.batch_execute("VACUUM ANALYZE activity").await.unwrap();
+    client.batch_execute("VACUUM ANALYZE activity_events").await.unwrap();
+    client.batch_execute("VACUUM ANALYZE usage_records").await.unwrap();
     client.batch_execute("VACUUM ANALYZE activity_daily").await.unwrap();
     println!("{rows} rows in {:?}", began.elapsed());
 }

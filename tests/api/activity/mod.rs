@@ -37,7 +37,7 @@ async fn call(app: &TestApp, key: &str, model: &str, max_tokens: i64, stream: bo
     reply
 }
 
-/// A call of `tokens` prompt tokens, a nano-dollar each, as the server writes it.
+/// A call of `tokens` prompt tokens, a nano-dollar each, as an earlier server wrote it.
 fn row(user: &TestUser, at: DateTime<Utc>, model: &str, provider: &'static str, tokens: i64) -> ActivityRow {
     let cost = Nanos(tokens);
     ActivityRow {
@@ -56,6 +56,18 @@ async fn insert(app: &TestApp, rows: &[ActivityRow]) {
     for batch in rows.chunks(1_000) {
         insert_batch(&app.services.store, Uuid::now_v7(), app.clock.now(), batch).await.expect("the rows are taken");
     }
+}
+
+/// Puts every second call where servers write it now. Its sums stay.
+async fn move_into_the_books(app: &TestApp) {
+    let moved = "WITH moved AS (DELETE FROM activity_events WHERE action = 'chat_completion' AND id % 2 = 0 RETURNING *)
+        INSERT INTO usage_records (created_at, slot, batch, ordinal, hold_id, user_id, api_key_id, model, gateway, prompt_tokens,
+            completion_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, cost, balance_after, latency_ms, estimated,
+            streamed, finish_reason, provider)
+        SELECT created_at, 1, -id, 0, gen_random_uuid(), user_id, 1, model, 'openrouter', (details->>'tokens_used')::bigint, 0, 0, 0,
+            0, 0, 0, 0, false, false, 'stop', provider
+        FROM moved";
+    assert!(app.database.connect().await.execute(moved, &[]).await.unwrap() > 0);
 }
 
 fn at(text: &str) -> DateTime<Utc> {

@@ -51,6 +51,7 @@ async fn pages_cover_every_row_once_newest_first_whatever_the_filter() {
     log_of(&app, &user, 1).await;
     insert(&app, &rows(&app, &user, 200)).await;
     insert(&app, &rows(&app, &other, 20)).await;
+    move_into_the_books(&app).await;
     let client = app.database.connect().await;
     let three_days_ago = (app.clock.now().date_naive() - chrono::Days::new(3)).to_string();
     for (filter, condition) in [
@@ -86,6 +87,7 @@ async fn while_rows_come_in_following_the_pages_misses_none_and_doubles_none() {
     let app = support::app().await;
     let user = app.register_user().await;
     insert(&app, &rows(&app, &user, 300)).await;
+    move_into_the_books(&app).await;
     let there: BTreeSet<i64> = ids(&log_of(&app, &user, 301).await).into_iter().collect();
     let (mut seen, mut before) = (Vec::new(), String::new());
     loop {

@@ -63,5 +63,7 @@ fn record_of(cost: i64) -> CallRecord {
         estimated: false,
         streamed: true,
         finish_reason: "stop".to_owned(),
+        provider: "Other".into(),
+        session_id: None,
     }
 }
