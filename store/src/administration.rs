@@ -1,4 +1,4 @@
-//! What administrators see of all users: read from balances and sums, never from history.
+//! What administrators see of all users: read from balances and folded sums, never from history; so calls show within seconds.
 
 use crate::{Store, StoreError};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -78,7 +78,7 @@ pub async fn use_since(store: &Store, first: NaiveDate) -> Result<Vec<UseSum>, S
     let sums = diesel::sql_query(
         "SELECT day, model, sum(requests)::bigint AS requests, sum(prompt_tokens + completion_tokens)::bigint AS tokens,
              sum(cost)::bigint AS cost
-         FROM activity_day_sums WHERE day >= $1 AND requests > 0 GROUP BY GROUPING SETS (day, model) ORDER BY day, model",
+         FROM activity_daily WHERE day >= $1 AND requests > 0 GROUP BY GROUPING SETS (day, model) ORDER BY day, model",
     );
     Ok(sums.bind::<Date, _>(first).load(&mut connection).await?)
 }
@@ -109,9 +109,7 @@ pub async fn use_in_all(store: &Store, active_since: DateTime<Utc>) -> Result<Us
         "SELECT coalesce(sum(requests), 0)::bigint AS requests,
              coalesce(sum(prompt_tokens + completion_tokens), 0)::bigint AS tokens, coalesce(sum(cost), 0)::bigint AS cost,
              count(*) FILTER (WHERE last_request_at > $1) AS active_keys, max(last_request_at) AS last_request_at
-         FROM (SELECT api_key_id, sum(requests) AS requests, sum(prompt_tokens) AS prompt_tokens,
-                 sum(completion_tokens) AS completion_tokens, sum(cost) AS cost, max(last_request_at) AS last_request_at
-             FROM activity_key_sums GROUP BY api_key_id) AS by_key",
+         FROM activity_totals",
     );
     Ok(total.bind::<Timestamptz, _>(active_since).get_result(&mut connection).await?)
 }
@@ -141,11 +139,8 @@ pub struct KeyUse {
 pub async fn busiest_keys(store: &Store, limit: i64) -> Result<Vec<KeyUse>, StoreError> {
     let mut connection = store.get().await?;
     let keys = diesel::sql_query(
-        "SELECT t.*, k.masked::text AS masked
-         FROM (SELECT user_id, api_key_id, sum(requests)::bigint AS requests,
-                 sum(prompt_tokens + completion_tokens)::bigint AS tokens, sum(cost)::bigint AS cost
-             FROM activity_key_sums GROUP BY user_id, api_key_id) t
-         LEFT JOIN api_keys k ON k.id = t.api_key_id ORDER BY t.tokens DESC, t.api_key_id LIMIT $1",
+        "SELECT t.user_id, t.api_key_id, k.masked::text AS masked, t.requests, t.prompt_tokens + t.completion_tokens AS tokens, t.cost
+         FROM activity_totals t LEFT JOIN api_keys k ON k.id = t.api_key_id ORDER BY tokens DESC, t.api_key_id LIMIT $1",
     );
     Ok(keys.bind::<BigInt, _>(limit).load(&mut connection).await?)
 }

@@ -3,6 +3,8 @@
 use crate::support::{self, ADMIN_KEY, TestApp, TestUser, eventually};
 use serde_json::{Value, json};
 use std::time::Duration;
+use tollgate_actors::ports::Clock;
+use tollgate_store::{Folded, activity};
 
 async fn data(app: &TestApp) -> Value {
     let reply = app.get_as(ADMIN_KEY, "/admin/monitor").await;
@@ -21,6 +23,8 @@ async fn calls(app: &TestApp, user: &TestUser, model: &str, count: i64) {
         let reply = app.post_as(&user.key, "/v1/chat/completions", body).await;
         assert_eq!(reply.status, 200, "{reply:?}");
     }
+    // Upkeep does it every few seconds.
+    while activity::fold(&app.services.store, app.clock.now()).await.unwrap() == Folded::More {}
     eventually("the calls are summed", async || {
         (data(app).await["system_usage_metrics"]["total_requests"] == before + count).then_some(())
     })

@@ -21,13 +21,13 @@ pub use tollgate_store::activity::{ActivityRow, USER_LOGIN};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Rows that wait to be written: a second's worth at full speed.
+/// Rows that wait to be written.
 pub const QUEUE_MAX: usize = 10_000;
 /// Rows in one statement.
 pub const BATCH_MAX: usize = 1_000;
 /// How long a row waits for company: large batches cost the database little.
 pub const LINGER: Duration = Duration::from_millis(100);
-/// About 200,000 rows.
+/// Some 200,000 rows.
 pub const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 /// While the database is away it is tried this often.
 pub const RETRY_EVERY: Duration = Duration::from_secs(1);

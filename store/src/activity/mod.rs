@@ -2,8 +2,8 @@
 //!
 //! A call's line in the log is its usage record; all else is in `activity_events`, and the view `activity` shows both. Sums are in
 //! `activity_daily` and `activity_totals`: an event's from its own statement on, a call's from the next [`fold()`] on. Until then the
-//! views `activity_day_sums` and `activity_key_sums`, which all readers use, count it where it stands. So the sums are never behind
-//! the log or beside it; pages of any length of history read sums for their totals and a few rows by an index.
+//! views `activity_day_sums` and `activity_key_sums`, which a user's pages read, count it where it stands. So the sums are never
+//! behind the log or beside it; pages of any length of history read sums for their totals and a few rows by an index.
 
 mod batch;
 mod fold;

@@ -1,7 +1,7 @@
 -- A page of the log: events and calls, day by day, newest first. $1 user; $2, $3, $4 for each day its first time and what is not
 -- reached any more (time, number); $5, $6, $7 model, provider and action, or NULL; $8 rows, $9 how many before them are left out.
 -- $10 and $11 the first and the last time of all of them, for PostgreSQL to leave whole months out. A day between two of them is not
--- looked at. Each has one upper bound for the index: of two it would take the higher one, and read from there.
+-- looked at. Events of a day have one upper bound for the index: of a time and a pair it would take the higher one, and read from there.
 WITH chosen AS (
     SELECT day.place, line.*
     FROM unnest($2, $3, $4) WITH ORDINALITY AS day (first_at, end_at, end_id, place)
