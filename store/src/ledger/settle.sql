@@ -3,7 +3,7 @@
 WITH batch (slot, number, at) AS (VALUES (?::int, ?::bigint, ?::timestamptz)),
 locked AS MATERIALIZED (
     SELECT a.id, c.posted_delta, c.held_delta
-    FROM unnest(?, ?, ?, ?, ?) AS c (id, posted, held, posted_delta, held_delta)
+    FROM (SELECT unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)) AS c (id, posted, held, posted_delta, held_delta)
     JOIN accounts a ON a.id = c.id AND a.posted = c.posted AND a.held = c.held
     ORDER BY a.id FOR UPDATE OF a
 ),
