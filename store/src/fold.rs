@@ -87,8 +87,8 @@ impl Fold {
             self.move_mark(connection, slot, mark, now).await?;
             return Ok(Folded::All);
         };
-        // A plan made while history was short would read all of this month.
-        connection.batch_execute("SET LOCAL enable_seqscan = off").await?;
+        // A plan made while history was short would read all of this month, and sort thousands of rows to find a few groups.
+        connection.batch_execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off").await?;
         diesel::sql_query(self.add)
             .bind::<Integer, _>(slot)
             .bind::<BigInt, _>(mark)

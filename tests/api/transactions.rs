@@ -261,12 +261,12 @@ async fn a_fold_that_is_cut_off_leaves_the_totals_as_they_were() {
     let mut holder = app.database.connect().await;
     let locked = holder.transaction().await.unwrap();
     locked.execute("SELECT 1 FROM transaction_totals FOR UPDATE", &[]).await.unwrap();
+    let holder: i32 = locked.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
     let killing = async {
         let admin = app.database.connect().await;
-        let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE
-            '%INSERT INTO transaction_totals%' AND datname = current_database() AND pid <> pg_backend_pid()";
+        let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))";
         support::eventually("the fold waits", async || {
-            (admin.query_one(kill, &[]).await.unwrap().get::<_, i64>(0) > 0).then_some(())
+            (admin.query_one(kill, &[&holder]).await.unwrap().get::<_, i64>(0) > 0).then_some(())
         })
         .await;
     };

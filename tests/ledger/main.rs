@@ -11,6 +11,8 @@ mod exactly_once;
 #[cfg(test)]
 mod expiry;
 #[cfg(test)]
+mod folding;
+#[cfg(test)]
 mod holds;
 #[cfg(test)]
 mod house;

@@ -4,14 +4,7 @@ use crate::fold::{Fold, Folded};
 use crate::{Store, StoreError};
 use chrono::{DateTime, Utc};
 
-const CREDITS: Fold = Fold {
-    marks: "transaction_folds",
-    add: "INSERT INTO transaction_totals AS total (account_id, kind, count, amount)
-         SELECT account_id, kind, count(*), sum(amount) FROM account_movements
-         WHERE slot = $1 AND batch > $2 AND batch <= $3 AND created_at BETWEEN $4 AND $5
-         GROUP BY account_id, kind ORDER BY account_id, kind
-         ON CONFLICT (account_id, kind) DO UPDATE SET count = total.count + excluded.count, amount = total.amount + excluded.amount",
-};
+const CREDITS: Fold = Fold { marks: "transaction_folds", add: include_str!("fold.sql") };
 
 /// Folds a piece of each slot's history. `now` is when the look began.
 ///

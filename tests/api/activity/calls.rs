@@ -4,6 +4,7 @@ use super::*;
 use crate::support::money::nanos;
 use crate::support::privy::PrivyApp;
 use crate::support::{self, ADMIN_KEY};
+use chrono::{NaiveTime, TimeDelta};
 use std::collections::BTreeMap;
 use tollgate_store::{Folded, activity};
 
@@ -121,15 +122,15 @@ async fn the_log_shows_actions_of_every_kind() {
     assert_eq!(ok(&app, &user, STATS).await["total_requests"], 0);
 }
 
-/// A usage record of that model, as a server writes it; with no provider one of an earlier server's.
-async fn record(app: &TestApp, user: &TestUser, at: DateTime<Utc>, model: &str, provider: &str) {
+/// A usage record of that model in a batch of its own, as a server writes it; with no provider one of an earlier server's.
+async fn record(app: &TestApp, user: &TestUser, batch: i64, at: DateTime<Utc>, model: &str, provider: &str) {
     let query = format!(
         "INSERT INTO usage_records (created_at, slot, batch, ordinal, hold_id, user_id, api_key_id, model, gateway, prompt_tokens,
             completion_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, cost, balance_after, latency_ms, estimated,
             streamed, finish_reason, provider)
-         VALUES ('{at}', 1, 1000000, 0, gen_random_uuid(), {}, 1, '{model}', 'openrouter', 7, 0, 0, 0, 0, 7, 0, 0, false, false, 'stop',
+         VALUES ('{at}', 1, {batch}, 0, gen_random_uuid(), {}, 1, '{model}', 'openrouter', 7, 0, 0, 0, 0, 7, 0, 0, false, false, 'stop',
             '{provider}');
-         INSERT INTO ledger_batches VALUES (1, 1000000, '', '', 0, 1, '{at}')",
+         INSERT INTO ledger_batches VALUES (1, {batch}, '', '', 0, 1, '{at}')",
         user.id,
         at = at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
     );
@@ -146,13 +147,34 @@ async fn a_call_of_an_earlier_server_is_shown_once() {
     let app = support::app().await;
     let user = app.register_user().await;
     let now = app.clock.now();
-    record(&app, &user, now, "m", "").await;
+    record(&app, &user, 1_000_000, now, "m", "").await;
     insert(&app, &[row(&user, now, "m", "Other", 5)]).await;
     // Mutant: records without a provider are shown, too.
     assert_eq!(tokens_shown(&app, &user, "action=chat_completion").await, [5]);
     while activity::fold(&app.services.store, now).await.unwrap() == Folded::More {}
     // Mutant: a fold that adds them, too.
     assert_eq!(ok(&app, &user, STATS).await["total_requests"], 1);
+}
+
+#[actix_web::test]
+async fn calls_on_both_sides_of_midnight_are_folded_into_their_own_days() {
+    let app = support::app().await;
+    let user = app.register_user().await;
+    app.clock.advance(std::time::Duration::from_secs(24 * 60 * 60));
+    let midnight = app.clock.now().date_naive().and_time(NaiveTime::MIN).and_utc();
+    record(&app, &user, 1_000_000, midnight - TimeDelta::microseconds(1), "m", "Other").await;
+    record(&app, &user, 1_000_001, midnight, "m", "Other").await;
+    let days = async || {
+        let stats = ok(&app, &user, STATS).await;
+        let days = stats["by_date"].as_array().unwrap().iter();
+        days.map(|day| (day["date"].as_str().unwrap().to_owned(), day["requests"].clone())).collect::<Vec<_>>()
+    };
+    let (before, after) = (midnight.date_naive() - TimeDelta::days(1), midnight.date_naive());
+    let one_each = vec![(before.to_string(), json!(1)), (after.to_string(), json!(1))];
+    assert_eq!(days().await, one_each);
+    while activity::fold(&app.services.store, app.clock.now()).await.unwrap() == Folded::More {}
+    // Mutant: days that begin at one o'clock.
+    assert_eq!(days().await, one_each);
 }
 
 /// Whether they are folded, or stand in the books only.
