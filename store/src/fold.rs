@@ -12,6 +12,11 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncC
 /// Rows of history folded in one transaction: some tens of milliseconds.
 const ROWS_AT_ONCE: i64 = 20_000;
 
+/// Statistics lag behind history. By them a fold would read all of this month, sort thousands of rows to find a few groups, or read
+/// all holds to find one.
+const PLANNER: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_hashjoin = off;
+    SET LOCAL enable_mergejoin = off";
+
 /// What a fold did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Folded {
@@ -87,8 +92,7 @@ impl Fold {
             self.move_mark(connection, slot, mark, now).await?;
             return Ok(Folded::All);
         };
-        // A plan made while history was short would read all of this month, and sort thousands of rows to find a few groups.
-        connection.batch_execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off").await?;
+        connection.batch_execute(PLANNER).await?;
         diesel::sql_query(self.add)
             .bind::<Integer, _>(slot)
             .bind::<BigInt, _>(mark)

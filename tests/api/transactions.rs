@@ -261,17 +261,19 @@ async fn a_fold_that_is_cut_off_leaves_the_totals_as_they_were() {
     let mut holder = app.database.connect().await;
     let locked = holder.transaction().await.unwrap();
     locked.execute("SELECT 1 FROM transaction_totals FOR UPDATE", &[]).await.unwrap();
-    let holder: i32 = locked.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    let holder_pid: i32 = locked.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
     let killing = async {
         let admin = app.database.connect().await;
-        let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))";
+        let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+            WHERE wait_event_type = 'Lock' AND datname = current_database() AND $1 = ANY (pg_blocking_pids(pid))";
         support::eventually("the fold waits", async || {
-            (admin.query_one(kill, &[&holder]).await.unwrap().get::<_, i64>(0) > 0).then_some(())
+            (admin.query_one(kill, &[&holder_pid]).await.unwrap().get::<_, i64>(0) > 0).then_some(())
         })
         .await;
     };
+    // It may be the server's own that is killed; then this one finds the slot taken.
     let (outcome, ()) = futures_util::join!(transactions::fold(&app.services.store, app.clock.now()), killing);
-    assert!(outcome.is_err(), "{outcome:?}");
+    assert!(matches!(outcome, Err(_) | Ok(Folded::All)), "{outcome:?}");
     locked.rollback().await.unwrap();
     assert_eq!((same_as_full_sum(&app, &user).await, folded(&app).await), before);
     fold_all(&app).await;

@@ -1,5 +1,5 @@
 -- Calls of slot $1 after link $2 and up to link $3, of times from $4 to $5, into the sums. Sorted as `batch.sql` has them, so that they
--- are locked in one order by all.
+-- are locked in one order by all. A day begins at a midnight of UTC, any of which will do: no zone is looked up for each call.
 WITH calls AS MATERIALIZED (
     SELECT user_id, date_bin('1 day', created_at, '2000-01-01 00:00:00Z') AS day, api_key_id, model, provider, count(*) AS requests,
         sum(prompt_tokens) AS prompt_tokens, sum(completion_tokens) AS completion_tokens, sum(cost) AS cost,

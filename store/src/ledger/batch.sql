@@ -1,5 +1,5 @@
--- One batch of the ledger, in one statement. The binds (?) are columns of arrays, in the order of `batch.rs`; as a select list, they
--- become rows one after the other, where `FROM unnest(…)` first writes each of them to a store: a fifth of the statement's time.
+-- One batch of the ledger, in one statement. The binds (?) are columns of arrays, in the order of `batch.rs`. In a select list they
+-- become rows one by one; `FROM unnest(…)` would first store each column, for a quarter more of the statement's time.
 -- Accounts are locked in sorted order before anything else is touched; an account that is not as the batch was decided
 -- on drops out of `locked`, the counts at the end differ, and the statement fails as a whole. So it does when a hold's or an
 -- operation's id is there already: their keys see to that, at half the cost of an insert that has to ask first.
